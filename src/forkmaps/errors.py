@@ -1,0 +1,43 @@
+"""Errors for the user: who, what was found, what was expected, where, what to do.
+
+All share the base `ForkmapsError`; there is one subclass per cause. A message is complete in itself and
+may have several lines (one for each thing that is wrong), so that it can be shown without a traceback.
+"""
+
+from __future__ import annotations
+
+
+class ForkmapsError(Exception):
+    """Base of every error that forkmaps raises for its user."""
+
+
+class RegionError(ForkmapsError):
+    """A region or a region list can't be used."""
+
+
+class RasterError(ForkmapsError):
+    """A raster can't be read or can't be used."""
+
+
+class FeatureError(ForkmapsError):
+    """A boundary layer can't be read or can't be used."""
+
+
+class ProjectionError(ForkmapsError):
+    """A projection is unknown, or can't show what is asked of it."""
+
+
+class StyleError(ForkmapsError):
+    """A style value (palette, color, template field) can't be used."""
+
+
+class MapSetError(ForkmapsError):
+    """A map set file is malformed, or its parts don't fit together."""
+
+
+class OutputError(ForkmapsError):
+    """An output file can't be named or written."""
+
+
+class PoolError(ForkmapsError):
+    """The workers as a whole failed (one job's failure is a value, not an error)."""
