@@ -1,0 +1,137 @@
+"""Turn a finished picture into the bytes of a PNG or WebP file, without loss.
+
+A PNG is a few framed chunks around one zlib stream, and making that stream with Pillow took two thirds of a
+map's time. Here the picture's rows go through libdeflate without a row filter: thin lines and flat colors repeat
+as they stand, and a filter breaks the repeats. Where the package `deflate` isn't installed, Pillow encodes:
+slower, larger, the same pixels.
+
+Same picture, same bytes: nothing depends on the time, the process or what was encoded before.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Picture = NDArray[np.uint8]
+"""(rows, columns, 3 or 4) uint8: RGB or RGBA, the top row first. Alpha is dropped, never blended."""
+
+DEFLATE_LEVEL: Final = 2
+"""libdeflate on 39 state maps of 1400 x 900 pixels: level 1 takes 12 ms for 0.93 of the bytes of Pillow's level
+3; level 2 13 ms, 0.86; level 3 14 ms, 0.83; level 2 after the row filter "up" 14 ms, 0.96. In the same run
+Pillow's level 3 took 70 ms, its level 1 61 ms for 1.10 of the bytes."""
+
+PILLOW_LEVEL: Final = 3
+"""Where libdeflate is missing: 1.15 x level 1's time for 0.91 of its bytes."""
+
+WEBP_METHOD: Final = 1
+"""Effort of lossless WebP on the same maps: 0 gives larger files than our PNG (31 ms, 459 KB), 1 gives 0.8 of
+our PNG (166 ms, 271 KB), 2 nothing more (212 ms, 278 KB). Lossy WebP is no choice for thin lines: it halves the
+resolution of color (quality 90: 32 ms, 116 KB, 34 dB)."""
+
+WEBP_QUALITY: Final = 0
+"""The search within a method: 50 instead of 0 takes 263 ms for 229 KB."""
+
+METERS_PER_INCH: Final = 0.0254
+
+_Bytes = bytes | bytearray
+_Compressor = Callable[[Picture, int], _Bytes]
+
+
+def _find_compressor() -> _Compressor | None:
+    try:
+        from deflate import zlib_compress
+    except ImportError:  # no wheel for this platform
+        return None
+    return zlib_compress
+
+
+_zlib_compress: Final = _find_compressor()
+_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_RGB_8_BIT: Final = (8, 2, 0, 0, 0)  # bits, color type, compression, filter method, not interlaced
+_PER_METER: Final = 1  # the unit in pHYs
+
+
+def encode_png(picture: Picture, *, dpi: float | None = None) -> bytes:
+    """Encode a picture as PNG: RGB, 8 bit, with no metadata but the resolution.
+
+    Parameters
+    ----------
+    picture
+        (rows, columns, 3 or 4) uint8 in any memory layout, such as the view ``rgba[:, :, :3]``.
+    dpi
+        Pixels per inch to state in the file; None states nothing.
+
+    Raises
+    ------
+    ValueError
+        If the array isn't such a picture.
+    """
+    _check(picture)
+    if _zlib_compress is None:
+        return _png_by_pillow(picture, dpi)
+    pixels = _chunk(b"IDAT", _zlib_compress(_rows_as_stored(picture), DEFLATE_LEVEL))
+    return b"".join([_SIGNATURE, *_header(picture), *_resolution(dpi), *pixels, *_chunk(b"IEND")])
+
+
+def encode_webp(picture: Picture) -> bytes:
+    """Encode a picture as lossless WebP: RGB, 8 bit, no metadata.
+
+    Smaller than the PNG of the same picture, at more than ten times its time. For `picture` and the error see
+    `encode_png`.
+    """
+    _check(picture)
+    return _by_pillow(picture, "webp", lossless=True, method=WEBP_METHOD, quality=WEBP_QUALITY)
+
+
+def _check(picture: Picture) -> None:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4) or not picture.size:
+        raise ValueError(f"a picture is (rows, columns, 3 or 4) uint8, found {picture.shape} {picture.dtype}")
+
+
+def _rows_as_stored(picture: Picture) -> Picture:
+    """Lay the rows out as a PNG stores them: filter byte 0 (none), then RGB. Returns (rows, 1 + 3 x columns).
+
+    Three copies, one per channel, take 1.1 ms for 1400 x 900 pixels, one of ``picture[:, :, :3]`` takes 5.8 ms.
+    """
+    rows, columns = picture.shape[:2]
+    stored = np.empty((rows, 1 + 3 * columns), np.uint8)
+    stored[:, 0] = 0
+    for channel in range(3):
+        stored[:, 1 + channel :: 3] = picture[:, :, channel]
+    return stored
+
+
+def _header(picture: Picture) -> tuple[_Bytes, ...]:
+    rows, columns = picture.shape[:2]
+    return _chunk(b"IHDR", struct.pack(">II5B", columns, rows, *_RGB_8_BIT))
+
+
+def _resolution(dpi: float | None) -> tuple[_Bytes, ...]:
+    if dpi is None:
+        return ()
+    per_meter = round(dpi / METERS_PER_INCH)
+    return _chunk(b"pHYs", struct.pack(">IIB", per_meter, per_meter, _PER_METER))
+
+
+def _chunk(name: bytes, data: _Bytes = b"") -> tuple[_Bytes, ...]:
+    checksum = zlib.crc32(data, zlib.crc32(name))
+    return struct.pack(">I", len(data)), name, data, struct.pack(">I", checksum)
+
+
+def _png_by_pillow(picture: Picture, dpi: float | None) -> bytes:
+    resolution = {} if dpi is None else {"dpi": (dpi, dpi)}
+    return _by_pillow(picture, "png", compress_level=PILLOW_LEVEL, **resolution)
+
+
+def _by_pillow(picture: Picture, form: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture[:, :, :3])).save(file, form, **options)
+    return file.getvalue()
