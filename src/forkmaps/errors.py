@@ -6,6 +6,9 @@ may have several lines (one for each thing that is wrong), so that it can be sho
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 
 class ForkmapsError(Exception):
     """Base of every error that forkmaps raises for its user."""
@@ -41,3 +44,10 @@ class OutputError(ForkmapsError):
 
 class PoolError(ForkmapsError):
     """The workers as a whole failed (one job's failure is a value, not an error)."""
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return `"; did you mean X?"` for the known word nearest to `word`, or nothing."""
+    found = difflib.get_close_matches(word.lower(), [k.lower() for k in known], n=1)
+    original = {k.lower(): k for k in known}
+    return f'; did you mean "{original[found[0]]}"?' if found else ""

@@ -1,0 +1,134 @@
+"""How maps look: every option, once, with its default. Frozen, validated when made.
+
+Lengths on paper are points (1/72 inch) or inches; colors and palettes are matplotlib's.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+import matplotlib as mpl
+import matplotlib.colors as mcolors
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from forkmaps.errors import StyleError, nearest
+from forkmaps.projection import Size
+from forkmaps.template import MAP_FIELDS, Template
+
+MOST_PIXELS = 20_000
+"""Ceiling of a picture's width and height: 1.2 GB of pixels."""
+_FEWEST_PIXELS = 120
+"""Less holds no map between a title and a color bar."""
+
+
+class Options(BaseModel):
+    """Base of all option tables: frozen, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+def _color(value: str) -> str:
+    if not mcolors.is_color_like(value):
+        raise ValueError(
+            f'"{value}" is not a color{nearest(value, list(mcolors.CSS4_COLORS))}; '
+            f'write a name like "white" or "none", "#rrggbb", or a gray level like "0.8"'
+        )
+    return value
+
+
+def _palette(value: str) -> str:
+    if value not in mpl.colormaps:
+        raise ValueError(
+            f'"{value}" is not a palette{nearest(value, list(mpl.colormaps))}; any name of a matplotlib color map is one'
+        )
+    return value
+
+
+def _template(value: str) -> str:
+    try:
+        Template(value, MAP_FIELDS)
+    except StyleError as error:
+        raise ValueError(str(error)) from error
+    return value
+
+
+Color = Annotated[str, AfterValidator(_color)]
+Palette = Annotated[str, AfterValidator(_palette)]
+TemplateText = Annotated[str, AfterValidator(_template)]
+Points = Annotated[float, Field(ge=0, le=100)]
+Inches = Annotated[float, Field(gt=0, le=200)]
+
+
+class Line(Options):
+    """How one boundary layer is drawn: `linewidth` in points, and colors."""
+
+    linewidth: Points = 0.8
+    color: Color = "black"
+    fill: Color = "none"
+
+
+class Style(Options):
+    """How the maps of a set look."""
+
+    palette: Palette = "viridis"
+    colors: tuple[Color, ...] | None = None
+    """Colors in place of a palette: one for each step between levels, or to shade between."""
+    levels: tuple[float, ...] | None = None
+    """Limits of the palette's steps, ascending, in the raster's unit; excludes `min` and `max`."""
+    min: float | None = None
+    """Value at the palette's first color; default: the least of the raster's bands that are drawn."""
+    max: float | None = None
+    ticks: tuple[float, ...] | None = None
+    """Values that the color bar is labelled at; default: the levels, or matplotlib's choice."""
+    unit: str | None = None
+    """Unit on the color bar; default: the raster's."""
+    label: str | None = None
+    """Text under the color bar; default: the band's name and unit."""
+    under: Color | None = None
+    over: Color | None = None
+    no_data: Color = "white"
+    interpolation: Literal["nearest", "linear"] = "nearest"
+    width: Inches = 14.0
+    height: Inches = 9.0
+    dpi: Annotated[float, Field(gt=0, le=1200)] = 100.0
+    title: TemplateText = "{region.title}"
+    subtitle: TemplateText = ""
+    title_size: Points = 16.0
+    subtitle_size: Points = 11.0
+    label_size: Points = 10.0
+    font: str = "DejaVu Sans"
+    background: Color = "white"
+    frame: Points = 0.8
+    """Width of the map's frame; 0 draws none."""
+
+    @property
+    def size(self) -> Size:
+        """The picture's size in pixels."""
+        return Size(round(self.width * self.dpi), round(self.height * self.dpi))
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.levels is not None:
+            self._check_levels(self.levels)
+        if self.min is not None and self.max is not None and not self.min < self.max:
+            raise ValueError(f"min {self.min:g} is not less than max {self.max:g}")
+        for name, value in (("min", self.min), ("max", self.max)):
+            if value is not None and not np.isfinite(value):
+                raise ValueError(f"{name} {value} is not a finite number")
+        for side, pixels in (("width", self.size.width), ("height", self.size.height)):
+            if not _FEWEST_PIXELS <= pixels <= MOST_PIXELS:
+                raise ValueError(
+                    f"{side} x dpi is {pixels} pixels; {_FEWEST_PIXELS} to {MOST_PIXELS} are possible"
+                )
+        return self
+
+    def _check_levels(self, levels: tuple[float, ...]) -> None:
+        if self.min is not None or self.max is not None:
+            raise ValueError("levels and min or max exclude each other; leave out one of them")
+        if len(levels) < 2 or not np.isfinite(levels).all() or (np.diff(levels) <= 0).any():
+            raise ValueError(f"levels must be two or more ascending numbers, not {list(levels)}")
+        if self.colors is not None and len(self.colors) != len(levels) - 1:
+            raise ValueError(
+                f"{len(levels)} levels have {len(levels) - 1} steps between them, but there are {len(self.colors)} colors"
+            )
