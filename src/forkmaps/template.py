@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from forkmaps.errors import StyleError, nearest
@@ -70,9 +70,15 @@ class Template:
                     f"there are {', '.join(known)} (columns of {where})"
                 )
 
-    def format(self, values: Mapping[str, Any]) -> str:
-        """Return the text with each field's value; a value that is None, or NaN, shows as "no data"."""
-        return "".join(literal + _shown(field, spec, values) for literal, field, spec, _ in self.parts)
+    def format(self, values: Mapping[str, Any], *, clean: Callable[[str], str] = str) -> str:
+        """Return the text with each field's value; a value that is None, or NaN, shows as "no data".
+
+        `clean` is applied to each shown value (not to the template's own text).
+        """
+        return "".join(
+            literal + ("" if field is None else clean(_shown(field, spec, values)))
+            for literal, field, spec, _ in self.parts
+        )
 
     def _check_field(self, field: str, spec: str, conversion: str | None) -> None:
         known = field in self.known or field.startswith("region.") or "." not in field
@@ -92,9 +98,7 @@ def _is_name(field: str) -> bool:
     return all(part and not part.startswith("_") for part in field.split(".")) and "[" not in field
 
 
-def _shown(field: str | None, spec: str, values: Mapping[str, Any]) -> str:
-    if field is None:
-        return ""
+def _shown(field: str, spec: str, values: Mapping[str, Any]) -> str:
     value = values[field]
     if value is None or value != value:
         return "no data"
