@@ -1,0 +1,384 @@
+"""The pool's loop: a crew of workers, fed and watched by one thread that never waits for one of them.
+
+The loop waits for whatever comes first (an answer, a death, room in a socket, a deadline), notes what it
+means, gives jobs to those who are idle, and hands out outcomes. For each worker there is one socket pair: no
+lock is shared, so no death can leave one held.
+
+A worker's life: forked, ready, then idle and busy in turn, and in the end buried. One that is overdue gets
+SIGTERM, on which it writes down where it stood, and then SIGKILL.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import reprlib
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from signal import SIGTERM
+from typing import Generic, TypeVar
+
+from forkmaps.errors import PoolError
+from forkmaps.handles import NEVER, GarbledError, Worker, fork_worker, signals_blocked
+from forkmaps.tasks import Cause, Done, Failed, Outcome, Task, Tasks, WorkerReport, memory_of
+from forkmaps.workers import Answer, Brief, Raised, Ready, Returned, describe, pickled, stack, unpickled
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+FAILED_STARTS = 3
+"""Workers that may fail to start, one after the other without a job done, before no more are forked."""
+
+START_LIMIT = 60.0
+"""Seconds a worker has to prepare itself; it inherits its data, so this is ample."""
+
+LEAVE_GRACE = 0.5
+"""Seconds between a worker's last word (or its end of file) and its death, which normally follows at once."""
+
+TERM_GRACE = 0.3
+"""Seconds between SIGTERM, on which a worker writes where it stands, and SIGKILL."""
+
+KILL_GRACE = 3.0
+"""Seconds until a killed worker that doesn't go is given up: a dead network disk can hold it for ever."""
+
+CLOSE_GRACE = 1.0
+"""Seconds that idle workers have to end by themselves when the pool closes."""
+
+POLL_INTERVAL = 0.05
+"""Seconds between looks for dead workers where the system has no pidfd to tell of them."""
+
+_log = logging.getLogger(__name__)
+
+
+class Crew(Generic[J, R]):
+    """Workers for one function, and the loop that keeps them at work.
+
+    Parameters
+    ----------
+    function, prepare
+        What each worker calls with its jobs, and before the first of them.
+    size
+        How many workers at most, at least 1.
+    timeout
+        Seconds for one job.
+    attempts
+        How often a job is tried if its worker dies.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[J], R],
+        prepare: Callable[[], None] | None,
+        *,
+        size: int,
+        timeout: float,
+        attempts: int,
+    ) -> None:
+        self.workers: list[Worker[J]] = []
+        self.buried: list[Worker[J]] = []
+        self._function = function
+        self._prepare = prepare
+        self._size = size
+        self._timeout = timeout
+        self._attempts = attempts
+        self._selector = selectors.PollSelector()
+        self._tasks: Tasks[J] = Tasks(())
+        self._outcomes: deque[Outcome[J, R]] = deque()
+        self._failed_starts = 0
+        self._reason = ""
+        self._froze = False
+
+    def work(self, jobs: Iterable[J]) -> Iterator[Outcome[J, R]]:
+        """Do the jobs, and yield outcomes as they come. Raises `PoolError` if no worker can be started."""
+        self._tasks = Tasks(jobs)
+        self._outcomes.clear()
+        self._failed_starts = 0
+        self._attend(0)  # some may have died since the last time
+        while True:
+            self._feed()
+            self._reinforce()
+            if self._outcomes:
+                yield self._outcomes.popleft()
+                self._attend(0)
+            elif self._busy() or self._tasks.draw(1):
+                self._check_anybody_left()
+                self._attend(self._patience())
+            else:
+                return
+
+    def report(self) -> tuple[WorkerReport, ...]:
+        """Report on every worker that ever lived, and measure those alive."""
+        for worker in self.workers:
+            worker.memory = memory_of(worker.pid) or worker.memory
+        everyone = (*self.buried, *self.workers)
+        return tuple(WorkerReport.of(worker.pid, worker.jobs, worker.memory) for worker in everyone)
+
+    def dismiss(self) -> None:
+        """End the idle workers by end of file, kill the others, and wait until all are gone."""
+        for worker in self.workers:
+            if worker.idle:
+                worker.hang_up()
+            else:
+                worker.kill()
+        self._wait_until_gone(CLOSE_GRACE)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill all workers, and wait until they are gone."""
+        for worker in self.workers:
+            worker.kill()
+            worker.task = None
+        self._wait_until_gone(KILL_GRACE)
+
+    def close(self) -> None:
+        """Let go of what a crew without workers still holds."""
+        self._selector.close()
+        if self._froze:
+            gc.unfreeze()
+
+    # Jobs to workers
+
+    def _busy(self) -> int:
+        return sum(worker.task is not None for worker in self.workers)
+
+    def _feed(self) -> None:
+        """Give each idle worker a job, while there are any."""
+        for worker in self.workers:
+            if worker.idle and self._tasks.draw(1):
+                self._give(worker)
+
+    def _give(self, worker: Worker[J]) -> None:
+        """Give a worker the first job that can be pickled."""
+        while self._tasks.draw(1):
+            task = self._tasks.take()
+            try:
+                payload = pickled(task.job, "the job")
+            except Exception as error:
+                self._outcomes.append(
+                    Failed(task.job, "error", describe(error), 0.0, 0, None, traceback=stack(error))
+                )
+            else:
+                worker.give(task, payload, time.monotonic() + self._timeout)
+                return self._watch(worker)
+
+    def _patience(self) -> float | None:
+        """Return the seconds until a look is due even if nothing happens; None: never."""
+        now = time.monotonic()
+        looks = (now + POLL_INTERVAL if worker.pidfd is None else NEVER for worker in self.workers)
+        due = min(*looks, *(worker.deadline for worker in self.workers), NEVER)
+        return None if due == NEVER else max(0.0, due - now)
+
+    # More workers
+
+    def _reinforce(self) -> None:
+        """Fork as many workers as there are jobs for, unless they fail to start."""
+        wanted = min(self._size, self._busy() + self._tasks.draw(self._size - self._busy()))
+        while len(self.workers) < wanted and self._failed_starts < FAILED_STARTS:
+            try:
+                self._fork()
+            except OSError as error:
+                self._note_failed_start(f"the fork failed: {describe(error)}")
+
+    def _fork(self) -> None:
+        self._freeze()
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        brief = Brief(self._function, self._prepare, parent=os.getpid(), dies_with_parent=in_main_thread)
+        with signals_blocked() as mask:
+            worker = fork_worker(brief, self.workers, mask)
+            self._take_on(worker)
+
+    def _take_on(self, worker: Worker[J]) -> None:
+        self.workers.append(worker)
+        worker.deadline = time.monotonic() + START_LIMIT
+        for file in (worker.channel, worker.pidfd):
+            if file is not None:
+                self._selector.register(file, selectors.EVENT_READ, worker)
+
+    def _freeze(self) -> None:
+        """Before the first fork, take all objects out of the garbage collector's sight.
+
+        It would write its marks to the memory that workers share, page by page.
+        """
+        if not (self._froze or self.workers or self.buried):
+            self._froze = gc.get_freeze_count() == 0  # else somebody did before us, and will undo it
+            gc.collect()
+            gc.freeze()
+
+    def _note_failed_start(self, reason: str) -> None:
+        self._failed_starts += 1
+        self._reason = reason
+
+    def _check_anybody_left(self) -> None:
+        if not self.workers:
+            raise PoolError(
+                f"no worker can be started: {self._failed_starts} in a row failed; the last: {self._reason}"
+            )
+
+    # Workers' news
+
+    def _attend(self, patience: float | None) -> None:
+        """Wait for something to happen, and note what it means."""
+        stirred = {key.data for key, _ in self._selector.select(patience)}
+        for worker in tuple(self.workers):
+            gone = worker.gone()  # asked first: all that a dead worker ever sent is there to be read
+            if gone or worker in stirred:
+                self._listen(worker)
+            if gone:
+                self._bury(worker)
+            elif time.monotonic() >= worker.deadline:
+                self._press(worker)
+
+    def _listen(self, worker: Worker[J]) -> None:
+        worker.write()
+        if not worker.read():
+            self._note_hang_up(worker)
+        try:
+            for answer in worker.answers():
+                self._note(worker, answer)
+        except GarbledError:
+            self._condemn(worker, "died", "it sent something that is not an answer, and was stopped")
+        self._watch(worker)
+
+    def _watch(self, worker: Worker[J]) -> None:
+        """Have the selector wake us when the worker sends, and when it can take more of its job."""
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.writing else 0)
+        if not worker.hung_up and self._selector.get_key(worker.channel).events != events:
+            self._selector.modify(worker.channel, events, worker)
+
+    def _note_hang_up(self, worker: Worker[J]) -> None:
+        if not worker.hung_up:
+            worker.hung_up = True
+            worker.deadline = min(worker.deadline, time.monotonic() + LEAVE_GRACE)
+            self._ignore(worker.channel)  # or end of file would wake us again and again
+
+    def _note(self, worker: Worker[J], answer: Answer) -> None:
+        if worker.verdict is not None:
+            return  # too late
+        match answer:
+            case Ready():
+                worker.ready, worker.deadline = True, NEVER
+            case Raised() if not worker.ready:
+                self._await_end(worker)
+                worker.verdict = ("error", f"{answer.message}\n{answer.traceback}")
+            case Returned() | Raised():
+                self._finish(worker, answer)
+
+    def _finish(self, worker: Worker[J], answer: Returned | Raised) -> None:
+        """Make an outcome of a worker's answer."""
+        task, worker.task, worker.deadline = worker.task, None, NEVER
+        if task is None:
+            raise GarbledError
+        worker.jobs += 1
+        self._failed_starts = 0
+        if isinstance(answer, Raised) and answer.last:
+            self._await_end(worker)
+        self._outcomes.append(outcome_of(task, answer, worker.pid))
+
+    def _await_end(self, worker: Worker[J]) -> None:
+        worker.leaving, worker.deadline = True, time.monotonic() + LEAVE_GRACE
+
+    # The end of a worker
+
+    def _press(self, worker: Worker[J]) -> None:
+        """Take the next step with one that is overdue: stop it, kill it, leave it to the kernel."""
+        if worker.verdict is None:
+            self._condemn(worker, *self._charge(worker))
+        elif not worker.killed:
+            worker.kill()
+            worker.deadline = time.monotonic() + KILL_GRACE
+        else:
+            _log.error("worker %d can't be killed: the kernel holds it; it is left behind", worker.pid)
+            self._bury(worker)
+
+    def _charge(self, worker: Worker[J]) -> tuple[Cause, str]:
+        """Say what an overdue worker is stopped for."""
+        if worker.hung_up or worker.leaving:
+            return "died", "it closed its connection without ending, and was stopped"
+        if not worker.ready:
+            return "died", f"it was not ready after {START_LIMIT:g} s, and was stopped"
+        if worker.halfway:
+            return "timeout", "it stopped in the middle of sending its result"
+        return "timeout", f"no result after {self._timeout:g} s"
+
+    def _condemn(self, worker: Worker[J], cause: Cause, message: str) -> None:
+        worker.verdict = (cause, message)
+        worker.deadline = time.monotonic() + TERM_GRACE
+        worker.kill(SIGTERM)
+
+    def _bury(self, worker: Worker[J]) -> None:
+        """Strike a dead worker off, and settle what it leaves undone."""
+        last_words = worker.last_words()
+        cause, message = worker.verdict or worker.fate()
+        self._strike_off(worker)
+        if not worker.ready:
+            self._note_failed_start(message if worker.verdict else f"{message}\n{last_words}")
+        elif worker.task is None:
+            return
+        elif cause == "died" and worker.task.attempts < self._attempts:
+            self._retry(worker, worker.task, message, last_words)
+        else:
+            self._outcomes.append(lost(worker, worker.task, cause, message, last_words))
+
+    def _retry(self, worker: Worker[J], task: Task[J], message: str, last_words: str) -> None:
+        _log.warning(
+            "worker %d %s; job %s is tried again (attempt %d of %d)%s",
+            worker.pid,
+            message,
+            reprlib.repr(task.job),
+            task.attempts + 1,
+            self._attempts,
+            f"\n{last_words}" if last_words else "",
+        )
+        self._tasks.again(task)
+
+    def _strike_off(self, worker: Worker[J]) -> None:
+        self.workers.remove(worker)
+        self.buried.append(worker)
+        self._ignore(worker.channel, worker.pidfd)
+        worker.close()
+
+    def _ignore(self, *files: socket.socket | int | None) -> None:
+        for file in files:
+            if file is not None and file in self._selector.get_map():
+                self._selector.unregister(file)
+
+    def _wait_until_gone(self, seconds: float) -> None:
+        """Wait for all workers to end, and strike them off; those that don't in this time are kept."""
+        for worker in self.workers:
+            worker.hung_up = True
+            self._ignore(worker.channel)
+        end = time.monotonic() + seconds
+        while self.workers and (left := end - time.monotonic()) > 0:
+            self._selector.select(min(left, POLL_INTERVAL))
+            for worker in [worker for worker in self.workers if worker.gone()]:
+                self._strike_off(worker)
+
+
+def outcome_of(task: Task[J], answer: Returned | Raised, pid: int) -> Outcome[J, R]:
+    """Make an outcome of a worker's answer."""
+    if isinstance(answer, Raised):
+        return failure(task, answer, pid)
+    try:
+        value = unpickled(answer.value, "the result")
+    except Exception as error:
+        return failure(task, Raised(describe(error), stack(error), answer.seconds), pid)
+    return Done(task.job, value, answer.seconds, task.attempts, pid)
+
+
+def failure(task: Task[J], raised: Raised, pid: int) -> Failed[J]:
+    """Make an outcome of an exception."""
+    return Failed(
+        task.job, "error", raised.message, raised.seconds, task.attempts, pid, traceback=raised.traceback
+    )
+
+
+def lost(worker: Worker[J], task: Task[J], cause: Cause, message: str, last_words: str) -> Failed[J]:
+    """Make an outcome of a worker's end."""
+    signal = worker.exit.signal if worker.exit and worker.verdict is None else None
+    seconds = time.monotonic() - worker.since
+    return Failed(task.job, cause, message, seconds, task.attempts, worker.pid, signal, last_words)

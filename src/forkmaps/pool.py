@@ -1,0 +1,195 @@
+"""The fork pool, as its users see it: feed, time out, try again, replace the dead. It knows nothing of maps.
+
+    with Pool(draw, workers=4, timeout=60) as pool:
+        for outcome in pool.run(jobs):
+            match outcome:
+                case Done(job=job, value=value): ...
+                case Failed(job=job, cause=cause, message=message): ...
+
+A job's failure is a value; only what stops all work raises. The parts: `workers` is what happens in a child,
+`handles` is the parent's hold on one child, `crew` is the loop over all of them, `tasks` is what goes in and
+out.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from forkmaps.cpus import usable_cpus, worker_count
+from forkmaps.crew import Crew
+from forkmaps.errors import PoolError
+from forkmaps.handles import NEVER
+from forkmaps.tasks import Cause, Done, Failed, Outcome, WorkerReport, memory_of
+from forkmaps.workers import describe, stack
+
+__all__ = ["Cause", "Done", "Failed", "Outcome", "Pool", "WorkerReport", "usable_cpus", "worker_count"]
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+ATTEMPTS = 3
+"""How often a job is given to a worker, if worker after worker dies of it."""
+
+
+class Pool(Generic[J, R]):
+    """Workers forked from this process, that call one function with many jobs.
+
+    Make it once everything is loaded that the workers are to share, in a process with one thread. Workers are
+    forked when there is work for them, live as long as the pool, and are replaced when they die. What a job
+    starts itself (threads, processes) is its own to end.
+
+    Parameters
+    ----------
+    function
+        Called in a worker with each job. It is inherited, not pickled: a closure or a lambda will do. Jobs
+        and values are pickled.
+    workers
+        How many at most; None: one for each usable CPU; 0: none, the function is called in this process, for
+        debuggers (there is no timeout then).
+    timeout
+        Seconds for one job; then its worker is stopped, by force if need be. None: no limit.
+    attempts
+        How often a job is tried if its worker dies. An exception or a timeout is final.
+    prepare
+        Called in each worker before its first job.
+
+    Raises
+    ------
+    PoolError
+        For a negative number of workers, or a timeout or a number of attempts that is not positive.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[J], R],
+        *,
+        workers: int | None = None,
+        timeout: float | None = None,
+        attempts: int = ATTEMPTS,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
+        limit = NEVER if timeout is None else timeout
+        check_positive("timeout", limit)
+        check_positive("attempts", attempts)
+        size = worker_count(workers)
+        self._hands: Crew[J, R] | Solo[J, R] = (
+            Crew(function, prepare, size=size, timeout=limit, attempts=attempts)
+            if size
+            else Solo(function, prepare)
+        )
+        self._running = False
+        self._closed = False
+        self._report: tuple[WorkerReport, ...] = ()
+
+    def run(self, jobs: Iterable[J]) -> Iterator[Outcome[J, R]]:
+        """Do the jobs, and yield their outcomes as they come.
+
+        Jobs are drawn from `jobs` when there is a worker for them. If the caller stops early, by an exception
+        or otherwise, the workers are killed; a later run forks new ones.
+
+        Raises
+        ------
+        PoolError
+            If no worker can be started, the pool is closed, or it is in the middle of another run.
+        """
+        self._check_free()
+        self._running = True
+        try:
+            for outcome in self._hands.work(jobs):
+                yield outcome
+                self._check_open()
+        except BaseException:
+            self._hands.kill()
+            raise
+        finally:
+            self._running = False
+
+    def report(self) -> tuple[WorkerReport, ...]:
+        """Report on every worker that ever lived: the dead in the order of their ends, then the living.
+
+        Those alive are measured, which takes some 10 ms for each 500 MB; once the pool is closed, the figures
+        are those of just before.
+        """
+        return self._report if self._closed else self._hands.report()
+
+    def close(self) -> None:
+        """End all workers: the idle ones by themselves, others by force. The pool can't be used any more."""
+        if self._closed:
+            return
+        self._report = self._hands.report()
+        self._closed = True
+        try:
+            self._hands.dismiss()
+        finally:
+            self._hands.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._hands.kill()
+        self.close()
+
+    def _check_free(self) -> None:
+        self._check_open()
+        if self._running:
+            raise PoolError("this pool is in the middle of a run; finish that first, or make a second pool")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise PoolError("this pool is closed; make a new one")
+
+
+class Solo(Generic[J, R]):
+    """What a `Crew` does, done by this process itself."""
+
+    def __init__(self, function: Callable[[J], R], prepare: Callable[[], None] | None) -> None:
+        self._function = function
+        self._prepare = prepare
+        self._jobs = 0
+
+    def work(self, jobs: Iterable[J]) -> Iterator[Outcome[J, R]]:
+        """Do the jobs one after the other, and yield their outcomes."""
+        self._get_ready()
+        for job in jobs:
+            self._jobs += 1
+            yield self._do(job)
+
+    def report(self) -> tuple[WorkerReport, ...]:
+        """Report on this process."""
+        return (WorkerReport.of(os.getpid(), self._jobs, memory_of(os.getpid())),)
+
+    def dismiss(self) -> None:
+        """Do nothing: there are no workers."""
+
+    kill = close = dismiss
+
+    def _get_ready(self) -> None:
+        prepare, self._prepare = self._prepare, None
+        try:
+            if prepare is not None:
+                prepare()
+        except Exception as error:
+            raise PoolError(f"the preparation for the jobs failed: {describe(error)}") from error
+
+    def _do(self, job: J) -> Outcome[J, R]:
+        begin = time.perf_counter()
+        try:
+            value = self._function(job)
+        except (Exception, SystemExit) as error:
+            seconds = time.perf_counter() - begin
+            return Failed(job, "error", describe(error), seconds, 1, os.getpid(), traceback=stack(error))
+        return Done(job, value, time.perf_counter() - begin, 1, os.getpid())
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise `PoolError` unless a number is above zero."""
+    if not value > 0:
+        raise PoolError(f"{name}: {value:g} is not a positive number; leave it out for the default")

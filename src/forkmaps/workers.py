@@ -1,0 +1,304 @@
+"""The child's side of the pool: what a worker does from its fork to its end.
+
+A worker reads a job from its socket, calls the function it inherited, and writes the answer. One job, one
+answer, one after the other; end of file is the order to end. It never returns into the code it was forked
+from: it leaves by `os._exit`, so that the parent's `finally` blocks, exit handlers and half-full buffers
+stay the parent's.
+
+What travels: frames of an 8-byte length and that many bytes. Downwards a frame holds a pickled job, upwards
+a pickled `Answer`. An exception travels as text, since not every exception can be pickled and none can be
+trusted to come back whole.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import os
+import pickle
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol, TypeAlias
+
+HEADER = struct.Struct("!Q")
+"""A frame's length, in 8 bytes so that no result is too large for it."""
+
+PICKLE_PROTOCOL = 5
+"""The newest protocol that every supported Python reads; arrays and bytes go without detours."""
+
+EXIT_OUT_OF_MEMORY = 86
+"""Exit code of a worker that had not even the memory to say that it had none; nothing else uses it."""
+
+PR_SET_PDEATHSIG = 1
+"""`prctl` option, from linux/prctl.h: the signal to get when the thread that forked us ends."""
+
+# Opened here, not where it is used: after a fork, dlopen could wait for a lock that nobody will release.
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker is prepared, and waits for its first job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The function returned: its value (still pickled, so that a bad one can be told from a bad answer)."""
+
+    value: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The function raised, or `prepare` did (then `Ready` never came).
+
+    `last` says that the worker ends after this: it ran out of memory, and a heap in that state is not to be
+    trusted with another job.
+    """
+
+    message: str
+    traceback: str
+    seconds: float
+    last: bool = False
+
+
+Answer: TypeAlias = Ready | Returned | Raised
+
+
+class TravelError(Exception):
+    """A job or a result can't travel between processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a worker is to do; inherited by the fork, so that any callable will do.
+
+    Attributes
+    ----------
+    function
+        Called with each job; its value is the result.
+    prepare
+        Called once, before the first job.
+    parent
+        The parent's process id.
+    dies_with_parent
+        Whether the kernel may kill the worker when the thread that forked it ends (see `die_with_parent`).
+    """
+
+    function: Callable[[Any], Any]
+    prepare: Callable[[], None] | None
+    parent: int
+    dies_with_parent: bool
+
+
+def pack(payload: bytes) -> bytes:
+    """Return `payload` as a frame."""
+    return HEADER.pack(len(payload)) + payload
+
+
+class Closable(Protocol):
+    """Something that can be closed."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+def be_worker(
+    brief: Brief,
+    channel: socket.socket,
+    last_words: socket.socket,
+    *,
+    not_ours: Iterable[Closable],
+    mask: Iterable[int],
+) -> NoReturn:
+    """Be a worker until end of file, then end this process. Called in the child, with signals blocked.
+
+    Parameters
+    ----------
+    brief
+        What to do.
+    channel
+        This worker's end of its socket pair.
+    last_words
+        Where stacks are written in a crash or after too long a time; read by the parent after our death.
+    not_ours
+        What the child inherited of the parent's and must let go of: a sibling sees no end of file as long
+        as anybody holds the parent's end of its socket.
+    mask
+        The signals to block from now on: the parent's mask, as it was before it blocked them all.
+    """
+    code = 1
+    try:
+        for end in not_ours:
+            end.close()
+        settle(brief, channel, last_words, mask)
+        serve(brief, channel)
+        code = 0
+    except MemoryError:
+        code = EXIT_OUT_OF_MEMORY
+    except ConnectionError:
+        pass  # the parent is gone: nobody to tell
+    except BaseException:
+        last_words.send(traceback.format_exc().encode())
+    finally:
+        flush_streams()
+        os._exit(code)
+
+
+def settle(brief: Brief, channel: socket.socket, last_words: socket.socket, mask: Iterable[int]) -> None:
+    """Turn this copy of the parent into a process of its own."""
+    channel.setblocking(True)
+    last_words.setblocking(False)  # nobody reads while we live
+    if brief.dies_with_parent:
+        die_with_parent(brief.parent)
+    reset_signals()
+    faulthandler.enable(last_words.fileno())
+    faulthandler.register(signal.SIGTERM, last_words.fileno(), chain=True)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    sys.stdin = open(os.devnull)  # noqa: SIM115 - the parent's input is the parent's; open as long as we live
+    gc.enable()
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, even in the middle of a job.
+
+    End of file tells an idle worker the same; a busy one would only learn of it after its job.
+    The kernel counts the parent's *thread* that forked, so this is only for those forked by a main thread.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:  # it ended before the call
+        os._exit(1)
+
+
+def reset_signals() -> None:
+    """Drop the parent's signal handlers; and leave Ctrl-C to it, which reaches the whole process group."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def serve(brief: Brief, channel: socket.socket) -> None:
+    """Answer job after job until end of file, or until an answer was the last."""
+    answer: Answer = start(brief)
+    me = os.getpid()
+    send(channel, answer)
+    while not is_last(answer) and (request := receive(channel)) is not None:
+        answer = work(brief.function, request)
+        flush_streams()
+        if os.getpid() != me:  # a copy that the job forked and let return: it has no business on our socket
+            os._exit(0)
+        send(channel, answer)
+
+
+def is_last(answer: Answer) -> bool:
+    """Tell whether the worker ends after this answer."""
+    return isinstance(answer, Raised) and answer.last
+
+
+def start(brief: Brief) -> Answer:
+    """Prepare the worker, and say how that went."""
+    begin = time.perf_counter()
+    try:
+        if brief.prepare is not None:
+            brief.prepare()
+    except BaseException as error:
+        return Raised(describe(error), stack(error), time.perf_counter() - begin, last=True)
+    return Ready()
+
+
+def work(function: Callable[[Any], Any], request: bytearray) -> Answer:
+    """Do one job: whatever it raises, `sys.exit` included, becomes an answer."""
+    begin = time.perf_counter()
+    try:
+        job = unpickled(request, "the job")
+        begin = time.perf_counter()
+        value = function(job)
+        seconds = time.perf_counter() - begin
+        return Returned(pickled(value, "the result"), seconds)
+    except BaseException as error:
+        seconds = time.perf_counter() - begin
+        return Raised(describe(error), stack(error), seconds, last=isinstance(error, MemoryError))
+
+
+def pickled(value: object, what: str) -> bytes:
+    """Pickle `value`; a failure that is not for want of memory names `what` can't be pickled."""
+    try:
+        return pickle.dumps(value, protocol=PICKLE_PROTOCOL)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise TravelError(f"{what} ({type(value).__name__}) can't be pickled: {describe(error)}") from error
+
+
+def unpickled(data: bytes | bytearray, what: str) -> Any:
+    """Unpickle `data`; a failure that is not for want of memory names `what` can't be unpickled."""
+    try:
+        return pickle.loads(data)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise TravelError(f"{what} can't be unpickled: {describe(error)}") from error
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as one line of text: its type and its message."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its message can't be printed)"
+    if isinstance(error, TravelError):
+        return text
+    name = type(error).__name__
+    line = f"{name}: {text}" if text else name
+    return f"out of memory: {line}" if isinstance(error, MemoryError) else line
+
+
+def stack(error: BaseException) -> str:
+    """Return an exception's traceback as text; empty when there is no memory for it."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except MemoryError:
+        return ""
+
+
+def send(channel: socket.socket, answer: Answer) -> None:
+    """Write an answer, waiting until the parent has taken it."""
+    channel.sendall(pack(pickle.dumps(answer, protocol=PICKLE_PROTOCOL)))
+
+
+def receive(channel: socket.socket) -> bytearray | None:
+    """Wait for a frame and return its bytes; None at end of file."""
+    header = read(channel, HEADER.size)
+    return None if header is None else read(channel, *HEADER.unpack(header))
+
+
+def read(channel: socket.socket, size: int) -> bytearray | None:
+    """Wait for `size` bytes; None when the parent hangs up before."""
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        count = channel.recv_into(view)
+        if not count:
+            return None
+        view = view[count:]
+    return data
+
+
+def flush_streams() -> None:
+    """Write out what was printed; a stream that is closed, broken or missing is not our concern."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
