@@ -5,14 +5,15 @@ Lengths on paper are points (1/72 inch) or inches; colors and palettes are matpl
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 import matplotlib as mpl
 import matplotlib.colors as mcolors
-import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from forkmaps.errors import StyleError, nearest
+from forkmaps.options import Listed, Options
 from forkmaps.projection import Size
 from forkmaps.template import MAP_FIELDS, Template
 
@@ -22,10 +23,10 @@ _FEWEST_PIXELS = 120
 """Less holds no map between a title and a color bar."""
 
 
-class Options(BaseModel):
-    """Base of all option tables: frozen, and without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+_BUNDLED_FONT = "DejaVu Sans"
+"""The font that matplotlib brings along."""
+_GENERIC_FONTS = ("sans-serif", "serif", "monospace")
+"""Families that matplotlib finds a font for on any machine."""
 
 
 def _color(value: str) -> str:
@@ -40,22 +41,30 @@ def _color(value: str) -> str:
 def _palette(value: str) -> str:
     if value not in mpl.colormaps:
         raise ValueError(
-            f'"{value}" is not a palette{nearest(value, list(mpl.colormaps))}; any name of a matplotlib color map is one'
+            f'"{value}" is not a palette{nearest(value, list(mpl.colormaps))}; '
+            f"any name of a matplotlib color map is one"
         )
     return value
 
 
-def _template(value: str) -> str:
-    try:
-        Template(value, MAP_FIELDS)
-    except StyleError as error:
-        raise ValueError(str(error)) from error
+def _font(value: str) -> str:
+    if value in (_BUNDLED_FONT, *_GENERIC_FONTS):
+        return value
+    from matplotlib.font_manager import fontManager  # reads a file of its own: only where it is needed
+
+    known = {font.name for font in fontManager.ttflist}
+    if value not in known:
+        raise ValueError(
+            f'the font "{value}" is not on this machine, among {len(known)}{nearest(value, sorted(known))}; '
+            f'"{_BUNDLED_FONT}" and the families {", ".join(_GENERIC_FONTS)} are on every one'
+        )
     return value
 
 
 Color = Annotated[str, AfterValidator(_color)]
 Palette = Annotated[str, AfterValidator(_palette)]
 TemplateText = Annotated[str, AfterValidator(_template)]
+Font = Annotated[str, AfterValidator(_font)]
 Points = Annotated[float, Field(ge=0, le=100)]
 Inches = Annotated[float, Field(gt=0, le=200)]
 
@@ -72,14 +81,14 @@ class Style(Options):
     """How the maps of a set look."""
 
     palette: Palette = "viridis"
-    colors: tuple[Color, ...] | None = None
+    colors: Listed[tuple[Color, ...] | None] = None
     """Colors in place of a palette: one for each step between levels, or to shade between."""
-    levels: tuple[float, ...] | None = None
+    levels: Listed[tuple[float, ...] | None] = None
     """Limits of the palette's steps, ascending, in the raster's unit; excludes `min` and `max`."""
     min: float | None = None
     """Value at the palette's first color; default: the least of the raster's bands that are drawn."""
     max: float | None = None
-    ticks: tuple[float, ...] | None = None
+    ticks: Listed[tuple[float, ...] | None] = None
     """Values that the color bar is labelled at; default: the levels, or matplotlib's choice."""
     unit: str | None = None
     """Unit on the color bar; default: the raster's."""
@@ -97,7 +106,7 @@ class Style(Options):
     title_size: Points = 16.0
     subtitle_size: Points = 11.0
     label_size: Points = 10.0
-    font: str = "DejaVu Sans"
+    font: Font = _BUNDLED_FONT
     background: Color = "white"
     frame: Points = 0.8
     """Width of the map's frame; 0 draws none."""
@@ -109,13 +118,14 @@ class Style(Options):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.levels is not None:
-            self._check_levels(self.levels)
         if self.min is not None and self.max is not None and not self.min < self.max:
             raise ValueError(f"min {self.min:g} is not less than max {self.max:g}")
-        for name, value in (("min", self.min), ("max", self.max)):
-            if value is not None and not np.isfinite(value):
-                raise ValueError(f"{name} {value} is not a finite number")
+        if self.levels is not None:
+            self._check_levels(self.levels)
+        elif self.colors is not None and len(self.colors) < 2:
+            raise ValueError(
+                "colors to shade between are two or more; or give levels, with a color for each step"
+            )
         for side, pixels in (("width", self.size.width), ("height", self.size.height)):
             if not _FEWEST_PIXELS <= pixels <= MOST_PIXELS:
                 raise ValueError(
@@ -126,9 +136,12 @@ class Style(Options):
     def _check_levels(self, levels: tuple[float, ...]) -> None:
         if self.min is not None or self.max is not None:
             raise ValueError("levels and min or max exclude each other; leave out one of them")
-        if len(levels) < 2 or not np.isfinite(levels).all() or (np.diff(levels) <= 0).any():
+        if len(levels) < 2 or any(a >= b for a, b in pairwise(levels)):
             raise ValueError(f"levels must be two or more ascending numbers, not {list(levels)}")
-        if self.colors is not None and len(self.colors) != len(levels) - 1:
-            raise ValueError(
-                f"{len(levels)} levels have {len(levels) - 1} steps between them, but there are {len(self.colors)} colors"
-            )
+        steps = len(levels) - 1
+        if self.colors is not None and len(self.colors) != steps:
+            found = f"{len(levels)} levels have {steps} steps between them"
+            raise ValueError(f"{found}, but there are {len(self.colors)} colors")
+        if self.colors is None and steps > (shades := mpl.colormaps[self.palette].N):
+            found = f"{len(levels)} levels have {steps} steps between them"
+            raise ValueError(f'{found}, but the palette "{self.palette}" has only {shades} colors')
