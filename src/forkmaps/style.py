@@ -61,6 +61,14 @@ def _font(value: str) -> str:
     return value
 
 
+def _template(value: str) -> str:
+    try:
+        Template(value, MAP_FIELDS)
+    except StyleError as error:
+        raise ValueError(str(error)) from error
+    return value
+
+
 Color = Annotated[str, AfterValidator(_color)]
 Palette = Annotated[str, AfterValidator(_palette)]
 TemplateText = Annotated[str, AfterValidator(_template)]
