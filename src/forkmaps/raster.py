@@ -161,6 +161,19 @@ class Raster:
         """Whether rows and columns run along x and y."""
         return bool(self.transform.b == 0 and self.transform.d == 0)
 
+    def contains(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which places, in the raster's CRS, lie on its grid; infinite ones don't."""
+        rows, columns = self.shape
+        inverse = ~self.transform
+        with np.errstate(invalid="ignore"):
+            column = inverse.a * x + inverse.b * y + inverse.c
+            row = inverse.d * x + inverse.e * y + inverse.f
+            around = self._around(0)
+            if around is not None:
+                column = column % around
+            inside: NDArray[np.bool_] = (column >= 0) & (column <= columns) & (row >= 0) & (row <= rows)
+        return inside
+
     def to_xarray(self) -> xarray.DataArray:
         """Return the values as a DataArray (band, y, x) on the same read-only memory, CRS in `rio.crs`."""
         import rioxarray  # noqa: F401  (the .rio accessor)
