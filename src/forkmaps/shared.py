@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -35,7 +35,7 @@ class RasterRecipe:
     """How to read a raster; the options are `read_raster`'s."""
 
     path: str
-    bands: tuple[int, ...] | Literal["all"] = "all"
+    bands: tuple[int | str, ...] | Literal["all"] = "all"
     variable: str | None = None
     crs: str | None = None
     name: str | None = None
@@ -46,6 +46,7 @@ class RasterRecipe:
 
     def read(self) -> Raster:
         """Read the raster."""
+        _Slot.raster_reads += 1
         options = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "path"}
         return read_raster(self.path, **options)
 
@@ -81,9 +82,9 @@ class Recipe:
     features: tuple[FeatureRecipe, ...] = ()
     projection: MapProjection | None = None
 
-    def load(self) -> SharedData:
-        """Read everything, once."""
-        raster = self.raster.read()
+    def load(self, raster: Raster | None = None) -> SharedData:
+        """Read everything once; a `raster` that was read already is not read again."""
+        raster = raster or self.raster.read()
         projection = self.projection or projection_from_text(raster.crs_text)
         features = {feature.name: feature.read(projection) for feature in self.features}
         return SharedData(raster, features, projection)
@@ -101,20 +102,18 @@ class SharedData:
         Boundary layers by name, in map coordinates; each is a `cartopy.feature.Feature`.
     projection : MapProjection
         The maps' projection; `projection.crs` is the cartopy projection.
-    raster_reads : int
-        How many times this process has read the raster's file for this data.
     """
 
     raster: Raster
     features: Mapping[str, BoundaryFeature]
     projection: MapProjection
-    raster_reads: int = field(default=1, compare=False)
 
     @classmethod
     def load(
         cls,
-        raster: Recipe | str | Path,
+        source: Recipe | str | Path,
         *,
+        raster: Raster | None = None,
         boundaries: Mapping[str, str | Path] | None = None,
         projection: MapProjection | str | None = None,
     ) -> Self:
@@ -122,8 +121,10 @@ class SharedData:
 
         Parameters
         ----------
-        raster : path or Recipe
-            A raster file; or all of it: the recipe of a map set (`read_mapset(path).recipe()`).
+        source : path or Recipe
+            A raster file; or the recipe of everything. (For a map set: `read_mapset(path).load()`.)
+        raster : Raster
+            The recipe's raster, where it was read already.
         boundaries : mapping of str to path
             Boundary layers by name.
         projection : MapProjection or str
@@ -134,17 +135,17 @@ class SharedData:
         ForkmapsError
             Something can't be read; the message says what to do.
         """
-        if isinstance(raster, Recipe):
-            recipe = raster
+        if isinstance(source, Recipe):
+            recipe = source
         else:
             if isinstance(projection, str):
                 projection = projection_from_text(projection)
             layers = tuple(FeatureRecipe(path=str(p), name=n) for n, p in (boundaries or {}).items())
-            recipe = Recipe(raster=RasterRecipe(path=str(raster)), features=layers, projection=projection)
+            recipe = Recipe(raster=RasterRecipe(path=str(source)), features=layers, projection=projection)
         with _collector_paused():
-            loaded = recipe.load()
+            loaded = recipe.load(raster)
         data = cls(loaded.raster, loaded.features, loaded.projection)
-        set_shared_data(data)
+        set_shared_data(data, recipe.load)
         return data
 
     @property
@@ -184,6 +185,12 @@ class _Slot:
 
     data: SharedData | None = None
     load: Callable[[], SharedData] | None = None
+    raster_reads = 0
+
+
+def raster_reads() -> int:
+    """Return how many times raster files were read for shared data, in this process and before its fork."""
+    return _Slot.raster_reads
 
 
 def shared_data() -> SharedData:

@@ -1,0 +1,224 @@
+"""The command `forkmaps`: arguments in, progress and exit code out.
+
+Only the parser is made before the arguments are known to be right; everything heavy is imported after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from forkmaps.errors import ForkmapsError
+
+if TYPE_CHECKING:
+    from forkmaps.batch import Report
+    from forkmaps.mapset import MapSet
+    from forkmaps.plan import PlannedMap
+
+DONE, SOME_FAILED, WRONG_INPUT = 0, 1, 2
+STOPPED = 128
+"""Plus the signal's number: 130 for Ctrl-C, 143 for SIGTERM."""
+
+
+class Stopped(BaseException):
+    """A signal that ends the program; not an Exception, so that nothing on the way takes it for a failure."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    # Workers draw one map each; a BLAS with threads of its own would only get in their way.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        _stop_on_signals()
+        code: int = options.run(options)
+        return code
+    except ForkmapsError as error:
+        print(f"forkmaps: {error}", file=sys.stderr)
+        return WRONG_INPUT
+    except Stopped as stop:
+        print(f"forkmaps: stopped by {signal.Signals(stop.number).name}", file=sys.stderr)
+        return STOPPED + stop.number
+    except BrokenPipeError:
+        # The reader of our output (head, less) is gone; nothing more can be told to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="forkmaps",
+        description="Draw sets of regional maps: the data is loaded once, workers are forked.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    render = commands.add_parser("render", help="draw a map set", description="Draw all maps of a map set.")
+    _add_set(render)
+    render.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="worker processes; 0 draws without any (default: one per CPU)",
+    )
+    render.add_argument(
+        "--timeout", type=_seconds, metavar="S", help="seconds that one map may take (default: no limit)"
+    )
+    render.add_argument("--json", action="store_true", help="print a report as one JSON object")
+    render.set_defaults(run=_render)
+    check = commands.add_parser(
+        "check",
+        help="check a map set, draw nothing",
+        description="Check all of a map set and list its maps; draw nothing.",
+    )
+    _add_set(check)
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _add_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "mapset", nargs="?", type=Path, metavar="MAPSET.toml", help="the map set (default: the bundled us12)"
+    )
+    parser.add_argument(
+        "--region", action="extend", nargs="+", default=[], metavar="NAME", help="only these regions"
+    )
+    parser.add_argument(
+        "--band",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="BAND",
+        help="only these bands: number, name or valid time",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the pictures (default: the map set's)"
+    )
+
+
+def _render(options: argparse.Namespace) -> int:
+    mapset, shared, planned, folder = _prepare(options)
+    from forkmaps.batch import draw_maps
+    from forkmaps.progress import Progress
+
+    def progress(total: int) -> Progress:
+        return Progress(total, sys.stderr)
+
+    report = draw_maps(
+        shared,
+        planned,
+        mapset.options.style,
+        mapset.lines,
+        name=mapset.name,
+        workers=options.workers,
+        timeout=options.timeout,
+        progress=progress,
+    )
+    print(json.dumps(report.to_json(), indent=1) if options.json else _summary(report, folder))
+    return SOME_FAILED if report.failed else DONE
+
+
+def _check(options: argparse.Namespace) -> int:
+    mapset, shared, planned, folder = _prepare(options)
+    size = mapset.options.style.size
+    raster, (rows, columns) = shared.raster, shared.raster.shape
+    print(
+        f"raster: {raster.source}, {len(raster.bands)} bands of {columns} x {rows} cells, {raster.crs.name}"
+    )
+    for name, feature in shared.features.items():
+        print(f"boundaries: {name}, {len(feature.levels[0].xy):,} vertices")
+    print(f"projection: {shared.projection.crs.to_proj4()}")
+    print(f"{len(planned)} maps of {size.width} x {size.height} pixels in {folder}:")
+    for one in planned:
+        print(f"  {one.path.relative_to(folder)}")
+    return DONE
+
+
+def _prepare(options: argparse.Namespace) -> tuple[MapSet, Any, tuple[PlannedMap, ...], Path]:
+    """Read everything that the options name, and check all of it."""
+    from forkmaps.bundled import bundled_regions, is_installed
+    from forkmaps.mapset import read_mapset
+    from forkmaps.plan import plan_maps
+    from forkmaps.regions import select_regions
+
+    mapset = read_mapset(options.mapset or bundled_regions() / "us12.toml")
+    if options.band:
+        mapset = mapset.with_bands(options.band)
+    shared, regions = mapset.load()
+    chosen = select_regions(regions, options.region)
+    here = Path("out") / mapset.name if is_installed(mapset.path) else mapset.folder
+    folder = options.out or here
+    planned = plan_maps(shared, chosen, mapset.options.style, folder, mapset.options.output.template)
+    return mapset, shared, planned, folder
+
+
+def _summary(report: Report, folder: Path) -> str:
+    rate = report.maps / report.seconds if report.seconds else 0.0
+    lines = [
+        f"{report.maps} maps in {report.seconds:.1f} s ({rate:.1f} per second), {report.failed} failed; "
+        f"raster read {_times(report.raster_reads)}"
+    ]
+    private = [w.private_mb for w in report.workers if w.private_mb is not None]
+    if private:
+        lines.append(
+            f"memory: {report.shared_mb:.0f} MB shared by {len(report.workers)} workers, "
+            f"{min(private):.0f} to {max(private):.0f} MB private to each"
+        )
+    lines += [f'failed: region "{f.region}", band {f.band}: {f.error}' for f in report.failures]
+    lines.append(f"pictures are in {_shortest(folder)}")
+    return "\n".join(lines)
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def _shortest(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def _stop_on_signals() -> None:
+    def stop(number: int, _: object) -> NoReturn:
+        # A second signal ends at once, whatever is still being put in order.
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers, 0 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        import forkmaps
+
+        print(f"forkmaps {forkmaps.__version__}")
+        parser.exit()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""What a set of maps consists of: each picture's job and file, checked before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forkmaps.errors import OutputError, RegionError
+from forkmaps.output import check_outputs, safe_name
+from forkmaps.projection import MapProjection
+from forkmaps.raster import Raster
+from forkmaps.regions import Extent, Region
+from forkmaps.render import Job, template_fields
+from forkmaps.shared import SharedData
+from forkmaps.style import Style
+from forkmaps.template import MAP_FIELDS, Template
+
+_PLACES = 9
+"""Places along each side of a region that are looked at on the raster, and of the raster in a region."""
+_SHOWN = 20
+"""Of so many faulty regions a message tells; a wrong CRS makes all of them faulty."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMap:
+    """One picture to draw, and the file that it is written to."""
+
+    job: Job
+    path: Path
+
+
+def plan_maps(
+    shared: SharedData, regions: Sequence[Region], style: Style, folder: Path, file: Template
+) -> tuple[PlannedMap, ...]:
+    """Return all pictures of a set: each region at each band.
+
+    Raises
+    ------
+    RegionError
+        Regions lie outside of the raster.
+    StyleError
+        A template has a field that the region list has no column for.
+    OutputError
+        Two pictures would have one file.
+    """
+    check_templates(regions, style, file)
+    check_regions(shared, regions)
+    jobs = [Job(region, band) for region in regions for band in range(len(shared.raster.bands))]
+    names = [file.format(template_fields(shared, job), clean=safe_name) for job in jobs]
+    if len(shared.raster.bands) > 1 and len(set(names)) <= len(regions) < len(jobs):
+        raise OutputError(
+            f'file template "{file.text}" gives all {len(shared.raster.bands)} bands one file; '
+            "put {band.number}, {band.name} or {valid_time:%Y%m%d%H} into it, or choose one band"
+        )
+    paths = check_outputs(folder, names, jobs=[_label(shared, job) for job in jobs])
+    return tuple(PlannedMap(job, path) for job, path in zip(jobs, paths, strict=True))
+
+
+def _label(shared: SharedData, job: Job) -> str:
+    return f'region "{job.region.name}", band {shared.raster.bands[job.band].number}'
+
+
+def check_templates(regions: Sequence[Region], style: Style, file: Template) -> None:
+    """Raise StyleError for a template field that a region has no column for."""
+    columns = sorted(set.intersection(*(set(region.fields) for region in regions)))
+    for template in (file, Template(style.title, MAP_FIELDS), Template(style.subtitle, MAP_FIELDS)):
+        template.check(columns, "the region list")
+
+
+def check_regions(shared: SharedData, regions: Sequence[Region]) -> None:
+    """Raise RegionError for regions of which nothing lies on the raster: all of them in one message."""
+    extents = [shared.projection.extent_of(region) for region in regions]
+    on_raster = _regions_on_raster(shared.raster, shared.projection, extents)
+    on_raster |= _raster_in_regions(shared.raster, shared.projection, extents)
+    outside = [region for region, on in zip(regions, on_raster, strict=True) if not on]
+    if outside:
+        lines = [f'region "{r.name}": {_sides(r.extent)} has nothing of the raster' for r in outside[:_SHOWN]]
+        if len(outside) > _SHOWN:
+            lines.append(f"and {len(outside) - _SHOWN} more of {len(regions)} regions")
+        lines.append(
+            f"the raster {shared.raster.source} {_covers(shared.raster)}; move the regions, or check its CRS"
+        )
+        raise RegionError("\n".join(lines))
+
+
+def _regions_on_raster(
+    raster: Raster, projection: MapProjection, extents: Sequence[Extent]
+) -> NDArray[np.bool_]:
+    """Return, for each extent, whether one of its places lies on the raster."""
+    part = (np.arange(_PLACES) + 0.5) / _PLACES
+    box = np.array([(e.west, e.width, e.south, e.height) for e in extents])
+    x = (box[:, 0, None, None] + box[:, 1, None, None] * part[None, :, None]) + 0 * part[None, None, :]
+    y = (box[:, 2, None, None] + box[:, 3, None, None] * part[None, None, :]) + 0 * part[None, :, None]
+    lies_on = raster.contains(*projection.inverse(raster.crs_text)(x.ravel(), y.ravel()))
+    on: NDArray[np.bool_] = lies_on.reshape(len(extents), -1).any(axis=1)
+    return on
+
+
+def _raster_in_regions(
+    raster: Raster, projection: MapProjection, extents: Sequence[Extent]
+) -> NDArray[np.bool_]:
+    """Return, for each extent, whether one of the raster's places lies in it."""
+    x, y = projection.transformer(raster.crs_text).transform(*raster.outline(_PLACES))
+    return np.array(
+        [bool(((e.west <= x) & (x <= e.east) & (e.south <= y) & (y <= e.north)).any()) for e in extents]
+    )
+
+
+def _sides(extent: Extent) -> str:
+    return f"{extent.west:g} to {extent.east:g}, {extent.south:g} to {extent.north:g}"
+
+
+def _covers(raster: Raster) -> str:
+    x, y = raster.outline(2)
+    return f"covers {x.min():g} to {x.max():g}, {y.min():g} to {y.max():g} ({raster.crs.name})"
