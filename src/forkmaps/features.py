@@ -182,7 +182,7 @@ def _read_geometries(
         hint = nearest(Path(path).name, [p.name for p in folder.iterdir()]) if folder.is_dir() else ""
         raise FeatureError(f"{path}: there is no such boundary layer{hint}")
     try:
-        meta, _, wkb, _ = pyogrio.raw.read(path, columns=[], where=where, layer=layer)
+        meta, _, wkb, _ = pyogrio.raw.read(path, columns=None if where else [], where=where, layer=layer)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
         raise FeatureError(f"{path}: can't be read as a vector layer: {error}") from error
     return shapely.from_wkb(wkb, on_invalid="ignore"), meta["crs"]
