@@ -1,9 +1,9 @@
 """Turn a finished picture into the bytes of a PNG or WebP file, without loss.
 
 A PNG is a few framed chunks around one zlib stream, and making that stream with Pillow took two thirds of a
-map's time. Here the picture's rows go through libdeflate without a row filter: thin lines and flat colors repeat
-as they stand, and a filter breaks the repeats. Where the package `deflate` isn't installed, Pillow encodes:
-slower, larger, the same pixels.
+map's time. Here the picture's rows go through libdeflate without a row filter: thin lines and flat colors
+repeat as they stand, and a filter breaks the repeats. Where the package `deflate` isn't installed, Pillow
+encodes: slower, larger, the same pixels.
 
 Same picture, same bytes: nothing depends on the time, the process or what was encoded before.
 """
@@ -24,17 +24,17 @@ Picture = NDArray[np.uint8]
 """(rows, columns, 3 or 4) uint8: RGB or RGBA, the top row first. Alpha is dropped, never blended."""
 
 DEFLATE_LEVEL: Final = 2
-"""libdeflate on 39 state maps of 1400 x 900 pixels: level 1 takes 12 ms for 0.93 of the bytes of Pillow's level
-3; level 2 13 ms, 0.86; level 3 14 ms, 0.83; level 2 after the row filter "up" 14 ms, 0.96. In the same run
-Pillow's level 3 took 70 ms, its level 1 61 ms for 1.10 of the bytes."""
+"""libdeflate on 39 state maps of 1400 x 900 pixels: level 1 takes 12 ms for 0.93 of the bytes of Pillow's
+level 3; level 2 13 ms, 0.86; level 3 14 ms, 0.83; level 2 after the row filter "up" 14 ms, 0.96. In the same
+run Pillow's level 3 took 70 ms, its level 1 61 ms for 1.10 of the bytes."""
 
 PILLOW_LEVEL: Final = 3
 """Where libdeflate is missing: 1.15 x level 1's time for 0.91 of its bytes."""
 
 WEBP_METHOD: Final = 1
 """Effort of lossless WebP on the same maps: 0 gives larger files than our PNG (31 ms, 459 KB), 1 gives 0.8 of
-our PNG (166 ms, 271 KB), 2 nothing more (212 ms, 278 KB). Lossy WebP is no choice for thin lines: it halves the
-resolution of color (quality 90: 32 ms, 116 KB, 34 dB)."""
+our PNG (166 ms, 271 KB), 2 nothing more (212 ms, 278 KB). Lossy WebP is no choice for thin lines: it halves
+the resolution of color (quality 90: 32 ms, 116 KB, 34 dB)."""
 
 WEBP_QUALITY: Final = 0
 """The search within a method: 50 instead of 0 takes 263 ms for 229 KB."""
@@ -99,7 +99,7 @@ def _check(picture: Picture) -> None:
 def _rows_as_stored(picture: Picture) -> Picture:
     """Lay the rows out as a PNG stores them: filter byte 0 (none), then RGB. Returns (rows, 1 + 3 x columns).
 
-    Three copies, one per channel, take 1.1 ms for 1400 x 900 pixels, one of ``picture[:, :, :3]`` takes 5.8 ms.
+    Three copies, one per channel, take 1.1 ms for 1400 x 900 pixels; one of the three together takes 5.8 ms.
     """
     rows, columns = picture.shape[:2]
     stored = np.empty((rows, 1 + 3 * columns), np.uint8)
