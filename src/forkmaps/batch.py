@@ -12,6 +12,7 @@ from typing import Any
 import threadpoolctl
 
 from forkmaps.encode import encode_png, encode_webp
+from forkmaps.errors import OutputError
 from forkmaps.output import write_whole
 from forkmaps.plan import PlannedMap
 from forkmaps.pool import Done, Failed, Pool, WorkerReport
@@ -21,6 +22,9 @@ from forkmaps.shared import SharedData, raster_reads, shared_data
 from forkmaps.style import Line, Style
 
 log = logging.getLogger("forkmaps")
+
+_SHOWN_FAILURES = 20
+"""So many failures are told as they come; one cause can fail all of 3,000 maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,7 @@ def draw_maps(
         The workers as a whole failed. (One map's failure is told in the report.)
     """
     begin = time.perf_counter()
+    make_folders(planned)
     shared.warm()
     # The range and the transforms are computed before the fork, once for all workers.
     drawer = MapDrawer(style, lines, raster_reads())
@@ -157,6 +162,21 @@ def draw_maps(
                 collected.add(outcome, bar)
         use = pool.report()
     return collected.report(name, time.perf_counter() - begin, use)
+
+
+def make_folders(planned: Sequence[PlannedMap]) -> None:
+    """Make the folders that the planned pictures go to.
+
+    Raises
+    ------
+    OutputError
+        A folder can't be made: something else has its name, or the place is not writable.
+    """
+    for folder in sorted({one.path.parent for one in planned}):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: the output folder can't be made: {error.strerror}") from error
 
 
 class _Collected:
@@ -177,7 +197,8 @@ class _Collected:
             job = outcome.job.job
             band = self.shared.raster.bands[job.band].number
             self.failures.append(Failure(job.region.name, band, outcome.message))
-            bar.message(f'failed: region "{job.region.name}", band {band}: {outcome.message}')
+            if len(self.failures) <= _SHOWN_FAILURES:
+                bar.message(f'failed: region "{job.region.name}", band {band}: {outcome.message}')
             log.debug("%s", outcome)
         bar.step()
 
@@ -191,7 +212,11 @@ class _Collected:
             seconds=round(seconds, 3),
             raster_reads=raster_reads() + sum(self.reads.values()),
             shared_mb=round(self.shared.nbytes / 1e6, 1),
-            workers=tuple(WorkerUse(w.pid, w.jobs, w.private_mb, w.pss_mb) for w in use),
+            workers=tuple(WorkerUse(w.pid, w.jobs, _rounded(w.private_mb), _rounded(w.pss_mb)) for w in use),
             failures=tuple(self.failures),
             outputs=tuple(sorted(self.outputs)),
         )
+
+
+def _rounded(megabytes: float | None) -> float | None:
+    return None if megabytes is None else round(megabytes, 1)

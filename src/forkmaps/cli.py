@@ -172,7 +172,6 @@ def _summary(report: Report, folder: Path) -> str:
             f"memory: {report.shared_mb:.0f} MB shared by {len(report.workers)} workers, "
             f"{min(private):.0f} to {max(private):.0f} MB private to each"
         )
-    lines += [f'failed: region "{f.region}", band {f.band}: {f.error}' for f in report.failures]
     lines.append(f"pictures are in {_shortest(folder)}")
     return "\n".join(lines)
 

@@ -205,7 +205,7 @@ def _describe(dataset: Any, numbers: Sequence[int], name: str | None, unit: str 
     for number in numbers:
         tags = dataset.tags(number)
         own_unit = unit if unit is not None else _unit(dataset, number, tags, common)
-        own_name = name or _band_name(dataset, number, tags, common)
+        own_name = _band_name(dataset, number, tags, common) or name or ""
         described.append(Band(number, own_name, own_unit, _valid_time(tags, common)))
     return described
 
