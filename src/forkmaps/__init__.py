@@ -1,1 +1,64 @@
+"""Sets of regional maps, fast: load the data once, fork many workers.
+
+The names below are the public ones; they are imported when first used, so that `import forkmaps` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from forkmaps.batch import Report, draw_maps
+    from forkmaps.errors import ForkmapsError
+    from forkmaps.mapset import MapSet, read_mapset
+    from forkmaps.plan import PlannedMap, plan_maps
+    from forkmaps.regions import Extent, Region, read_regions
+    from forkmaps.shared import SharedData, shared_data
+    from forkmaps.style import Line, Style
+
+_HOMES = {
+    "Extent": "regions",
+    "ForkmapsError": "errors",
+    "Line": "style",
+    "MapSet": "mapset",
+    "PlannedMap": "plan",
+    "Region": "regions",
+    "Report": "batch",
+    "SharedData": "shared",
+    "Style": "style",
+    "draw_maps": "batch",
+    "plan_maps": "plan",
+    "read_mapset": "mapset",
+    "read_regions": "regions",
+    "shared_data": "shared",
+}
+
+__all__ = [
+    "Extent",
+    "ForkmapsError",
+    "Line",
+    "MapSet",
+    "PlannedMap",
+    "Region",
+    "Report",
+    "SharedData",
+    "Style",
+    "draw_maps",
+    "plan_maps",
+    "read_mapset",
+    "read_regions",
+    "shared_data",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
