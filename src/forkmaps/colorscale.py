@@ -1,13 +1,13 @@
 """Values to colors, as matplotlib's norms and color maps do it, by one table.
 
-matplotlib turns a value into a color through several temporaries of float and of RGBA. Here a value becomes an
-index into a table of 32-bit colors. The arithmetic is matplotlib's own, in its order and precision, so the
-colors are the same ones.
+matplotlib turns a value into a color through several temporaries of float and of RGBA. Here a value becomes
+an index into a table of 32-bit colors. The arithmetic is matplotlib's own, in its order and precision, so the
+colors are those that `pcolormesh` and the color bar show, byte for byte.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 import matplotlib.colors as mcolors
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 _SHADES = 256
 """Colors of a palette that is shaded between its ends; matplotlib's usual number."""
 _BINS_PER_STEP = 4
-"""Bins of the look-up of levels, at least, per narrowest step between two levels."""
+"""Bins of the look-up of levels per narrowest step between two levels: none holds two levels, with room."""
 _MOST_BINS = 1 << 16
+"""Levels so uneven that they need more bins are found by binary search, ten times as slow."""
 _STRIP_ROWS = 48
 """Rows that are colored at a time: few enough for their arrays to stay in the CPU's cache."""
 
@@ -35,7 +36,7 @@ class ColorScale:
     ----------
     style : Style
     low, high : float
-        The palette's ends where the style leaves them open, in the raster's unit.
+        The palette's ends where the style leaves them open, in the raster's unit; NaN if there are no values.
 
     Attributes
     ----------
@@ -46,109 +47,144 @@ class ColorScale:
     """
 
     def __init__(self, style: Style, low: float, high: float) -> None:
-        low = low if style.min is None else style.min
-        high = high if style.max is None else style.max
-        if not low < high:
-            # One value only, or none: any range shows it.
-            low, high = (low - 0.5, low + 0.5) if np.isfinite(low) else (0.0, 1.0)
         self.cmap = _cmap(style)
         self.extend = _extend(style)
         self.norm: Any
+        self._index: _Shades | _Steps
         if style.levels is None:
-            self.norm = mcolors.Normalize(low, high)
+            self.norm = mcolors.Normalize(*_ends(style, low, high))
+            self._index = _Shades(self.norm.vmin, self.norm.vmax, self.cmap.N)
+            inside = np.arange(self.cmap.N)
         else:
-            self.norm = mcolors.BoundaryNorm(style.levels, self.cmap.N, extend="neither")
-        self._table = _table(self.norm, self.cmap, style.levels)
-        self._no_data = np.uint32(len(self._table) - 1)
-        self._finder = None if style.levels is None else _StepFinder(style.levels)
+            self.norm = mcolors.BoundaryNorm(style.levels, self.cmap.N)
+            self._index = _Steps(style.levels)
+            inside = np.asarray(self.norm(np.array(style.levels[:-1])))
+        self._table = _table(self.cmap, inside, style.background)
 
     def colors(self, values: Plane) -> NDArray[np.uint8]:
-        """Return (rows, columns, 4) RGBA bytes of (rows, columns) values; NaN gets the color of no data."""
+        """Return (rows, columns, 4) RGBA bytes of (rows, columns) values.
+
+        NaN and infinite values get the color of no data, as matplotlib masks both.
+        """
         out = np.empty(values.shape, np.uint32)
-        for start in range(0, len(values), _STRIP_ROWS):
-            strip = values[start : start + _STRIP_ROWS]
-            index = self._shade(strip) if self._finder is None else self._finder.index(strip)
-            self._table.take(index, out=out[start : start + _STRIP_ROWS], mode="clip")
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, len(values), _STRIP_ROWS):
+                strip, colored = values[start : start + _STRIP_ROWS], out[start : start + _STRIP_ROWS]
+                self._table.take(self._index(strip), out=colored, mode="clip")
+                np.copyto(colored, self._table[-1], where=~np.isfinite(strip))
         return out.view(np.uint8).reshape(*values.shape, 4)
 
-    def _shade(self, values: Plane) -> NDArray[np.intp]:
-        """Index: 0 under, 1 to N the shades, N + 1 over, N + 2 no data."""
-        low, high = self.norm.vmin, self.norm.vmax
-        place = values - np.float32(low)
-        place /= np.float32(high - low)
-        place *= self.cmap.N
-        missing = np.isnan(place)
+
+class _Shades:
+    """Index into a palette shaded from `low` to `high`: `Normalize`, then `Colormap.__call__`.
+
+    0 is under, 1 the first shade, the last number over.
+    """
+
+    def __init__(self, low: float, high: float, shades: int) -> None:
+        self.low, self.width, self.shades = _narrow(low), _narrow(high - low), np.float32(shades)
+
+    def __call__(self, values: Plane) -> NDArray[np.intp]:
+        place = np.empty(values.shape, np.float32)
+        np.subtract(values, self.low, out=place, casting="same_kind")
+        np.divide(place, self.width, out=place, casting="same_kind")
+        place *= self.shades
         # The highest value itself has the last color.
-        np.putmask(place, values == np.float32(high), self.cmap.N - 0.5)
-        np.clip(place, -1.0, self.cmap.N, out=place)
-        place += 1.0
-        if missing.any():
-            place[missing] = self.cmap.N + 2
-        return place.astype(np.intp)
+        np.copyto(place, self.shades - 1, where=place == self.shades)
+        np.floor(place, out=place)
+        np.clip(place, np.float32(-1), self.shades, out=place)
+        place += 1
+        return _integers(place)
 
 
-class _StepFinder:
-    """Find the step between two levels that a value lies in, by equal bins narrower than any step.
+class _Steps:
+    """Index of the step between two levels: `BoundaryNorm`. A step holds its lower limit.
 
-    A bin holds at most one level, so its value lies in the bin's first step or in the next one.
+    The range is cut in equal bins so narrow that a bin holds one level at most: a value's bin tells its step,
+    or that it lies in this step or the next.
     """
 
     def __init__(self, levels: tuple[float, ...]) -> None:
-        self.levels = np.array(levels, np.float32)
-        span = float(self.levels[-1] - self.levels[0])
-        bins = min(int(span / np.diff(self.levels).min() * _BINS_PER_STEP) + 1, _MOST_BINS)
-        self.bins, self.per_unit = bins, np.float32(bins / span)
-        edges = self.levels[0] + np.arange(bins, dtype=np.float64) / self.per_unit
-        # Steps count from 1; rounding may put a value just below a bin's edge into the bin, hence the margin.
-        self.first = np.searchsorted(self.levels, edges - 0.01 / self.per_unit, side="right").clip(1)
-        self.uneven = bins == _MOST_BINS
-        self.next = np.append(self.levels[1:], np.float32(np.inf)).astype(np.float32)
+        exact = np.array(levels)
+        nearest = exact.astype(np.float32)
+        # The least float32 values that are not less than the levels; but matplotlib rounds the highest one.
+        self.limits = np.where(nearest < exact, np.nextafter(nearest, np.float32(np.inf)), nearest)
+        self.limits[-1] = nearest[-1]
+        self.next = np.append(self.limits, np.float32(np.inf))
+        self.first, self.per_unit = self._bins()
 
-    def index(self, values: Plane) -> NDArray[np.intp]:
-        """Index: 0 under, 1 to n the steps, n + 1 over, n + 2 no data."""
-        steps = len(self.levels) - 1
-        missing = np.isnan(values)
-        if self.uneven:
-            index = np.searchsorted(self.levels, values, side="right")
-        else:
-            place = np.nan_to_num((values - self.levels[0]) * self.per_unit, nan=0.0)
-            index = self.first.take(np.clip(place, 0, self.bins - 1).astype(np.intp))
-            index += values >= self.next.take(index - 1)
-        index[values < self.levels[0]] = 0
-        index[values >= self.levels[-1]] = steps + 1
-        # As in matplotlib, the last step does not hold its upper limit.
-        index[missing] = steps + 2
+    def _bins(self) -> tuple[NDArray[np.intp] | None, np.float32]:
+        """Return the step that each bin begins in, and how many bins there are in a unit."""
+        limits = self.limits.astype(float)
+        span, narrowest = limits[-1] - limits[0], np.diff(limits).min()
+        if span * _BINS_PER_STEP > narrowest * _MOST_BINS:
+            return None, np.float32(0)
+        per_unit = np.float32(_BINS_PER_STEP / narrowest)
+        begins = limits[0] + np.arange(np.ceil(span * float(per_unit))) / float(per_unit)
+        # Rounding may put a value just below a bin's beginning into the bin, hence the margin.
+        return np.searchsorted(limits, begins - 0.1 / float(per_unit), side="right"), per_unit
+
+    def __call__(self, values: Plane) -> NDArray[np.intp]:
+        if self.first is None:
+            return np.searchsorted(self.limits, values, side="right")
+        place = values - self.limits[0]
+        place *= self.per_unit
+        np.clip(place, np.float32(0), np.float32(len(self.first) - 1), out=place)
+        index = self.first.take(_integers(place), mode="clip")
+        index += values >= self.next.take(index)
         return index
+
+
+def _integers(numbers: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Cut off fractions; by way of int32, which is three times as fast."""
+    return numbers.astype(np.int32).astype(np.intp)
+
+
+def _narrow(number: float) -> np.float32 | np.float64:
+    """Return a float32 where it is exact: the results are the same then, several times as fast."""
+    narrow = np.float32(number)
+    return narrow if float(narrow) == number else np.float64(number)
+
+
+def _ends(style: Style, low: float, high: float) -> tuple[float, float]:
+    """Return the palette's ends: the style's, then the data's, then any that show a single value, or none."""
+    if not (np.isfinite(low) and np.isfinite(high)):
+        low, high = 0.0, 1.0
+    if style.min is not None:
+        low, high = style.min, max(high, style.min)
+    if style.max is not None:
+        low, high = min(low, style.max), style.max
+    if low < high:
+        return low, high
+    room = max(0.5, abs(low) * 0.01)
+    if style.min is not None:
+        return low, low + room
+    return high - room, high if style.max is not None else high + room
 
 
 def _cmap(style: Style) -> Any:
     if style.colors is None:
-        cmap = mpl.colormaps[style.palette].copy()
+        cmap = mpl.colormaps[style.palette]
     elif style.levels is None:
         cmap = mcolors.LinearSegmentedColormap.from_list("colors", list(style.colors), N=_SHADES)
     else:
         cmap = mcolors.ListedColormap(list(style.colors))
     beyond = {"under": style.under, "over": style.over, "bad": style.no_data}
-    cmap.set_extremes(**{key: color for key, color in beyond.items() if color is not None})
-    return cmap
+    return cmap.with_extremes(**{key: color for key, color in beyond.items() if color is not None})
 
 
-def _extend(style: Style) -> str:
-    ends = (style.under is not None, style.over is not None)
-    return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[ends]
+def _extend(style: Style) -> Literal["neither", "min", "max", "both"]:
+    if style.under is not None:
+        return "min" if style.over is None else "both"
+    return "neither" if style.over is None else "max"
 
 
-def _table(norm: Any, cmap: Any, levels: tuple[float, ...] | None) -> NDArray[np.uint32]:
-    """Return RGBA of under, each shade or step, over, and no data, each packed into 32 bits."""
-    if levels is None:
-        index = np.arange(cmap.N)
-    else:
-        middles = (np.array(levels[:-1]) + np.array(levels[1:])) / 2
-        index = np.asarray(norm(middles))
-    inside = cmap(index, bytes=True)
-    under, over, bad = (
-        np.array([mcolors.to_rgba(c)]) for c in (cmap.get_under(), cmap.get_over(), cmap.get_bad())
-    )
-    beyond = [np.round(c * 255).astype(np.uint8) for c in (under, over, bad)]
-    table = np.concatenate([beyond[0], inside, beyond[1], beyond[2]])
-    return np.ascontiguousarray(table).view(np.uint32).ravel()
+def _table(cmap: Any, inside: NDArray[np.integer[Any]], background: str) -> NDArray[np.uint32]:
+    """Return the opaque RGBA, packed into 32 bits, of under, what is `inside`, over, and no data."""
+    rgba = np.concatenate([[cmap.get_under()], cmap(inside), [cmap.get_over()], [cmap.get_bad()]])
+    behind, alpha = np.array(mcolors.to_rgb(background)), rgba[:, 3:]
+    rgb = rgba[:, :3] * alpha + behind * (1 - alpha)
+    # Rounded as Agg rounds the colors of a mesh, and so of the color bar; cmap(..., bytes=True) cuts off.
+    table = np.full((len(rgba), 4), 255, np.uint8)
+    table[:, :3] = (rgb * 255 + 0.5).astype(np.uint8)
+    return table.view(np.uint32).ravel()

@@ -38,6 +38,12 @@ def _color(value: str) -> str:
     return value
 
 
+def _opaque(value: str) -> str:
+    if mcolors.to_rgba(value)[3] < 1:
+        raise ValueError(f'a color that hides what is behind it is needed, not "{value}"')
+    return value
+
+
 def _palette(value: str) -> str:
     if value not in mpl.colormaps:
         raise ValueError(
@@ -70,6 +76,7 @@ def _template(value: str) -> str:
 
 
 Color = Annotated[str, AfterValidator(_color)]
+Opaque = Annotated[Color, AfterValidator(_opaque)]
 Palette = Annotated[str, AfterValidator(_palette)]
 TemplateText = Annotated[str, AfterValidator(_template)]
 Font = Annotated[str, AfterValidator(_font)]
@@ -115,7 +122,7 @@ class Style(Options):
     subtitle_size: Points = 11.0
     label_size: Points = 10.0
     font: Font = _BUNDLED_FONT
-    background: Color = "white"
+    background: Opaque = "white"
     frame: Points = 0.8
     """Width of the map's frame; 0 draws none."""
 
