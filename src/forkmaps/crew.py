@@ -104,7 +104,6 @@ class Crew(Generic[J, R]):
             self._reinforce()
             if self._outcomes:
                 yield self._outcomes.popleft()
-                self._attend(0)
             elif self._busy() or self._tasks.draw(1):
                 self._check_anybody_left()
                 self._attend(self._patience())
