@@ -19,6 +19,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError, RasterioIOError
 
+from forkmaps.bands import choose_bands
 from forkmaps.errors import RasterError, nearest
 from forkmaps.raster import Band, Raster, Resampling
 
@@ -42,7 +43,7 @@ _UNIT_SIGNS = {
 def read_raster(
     path: str | Path,
     *,
-    bands: Sequence[int] | Literal["all"] = "all",
+    bands: Sequence[int | str] | Literal["all"] = "all",
     variable: str | None = None,
     crs: str | None = None,
     name: str | None = None,
@@ -57,8 +58,8 @@ def read_raster(
     ----------
     path : path
         Any format of rasterio's GDAL: GeoTIFF, COG, GRIB2, NetCDF ...
-    bands : sequence of int or "all"
-        Band numbers, from 1.
+    bands : sequence of int or str, or "all"
+        Which bands: by number (from 1), name, or valid time (ISO 8601, UTC).
     variable : str
         The variable, where a NetCDF or HDF file has several.
     crs : str
@@ -85,10 +86,11 @@ def read_raster(
     try:
         with rasterio.Env(GDAL_NUM_THREADS="1"), _open(location, path, variable) as dataset:
             _refuse(dataset, path)
-            numbers = _band_numbers(dataset, bands, path)
             grid_crs = _crs(dataset, crs, path)
-            values = _read(dataset, numbers, scale, offset, path)
-            described = _describe(dataset, numbers, name, unit)
+            described = _describe(dataset, name, unit)
+            if bands != "all":
+                described = choose_bands(described, bands, str(path))
+            values = _read(dataset, [band.number for band in described], scale, offset, path)
             palette = any(interp.name == "palette" for interp in dataset.colorinterp)
             return Raster(
                 values,
@@ -150,15 +152,6 @@ def _refuse(dataset: Any, path: str | Path) -> None:
         )
 
 
-def _band_numbers(dataset: Any, bands: Sequence[int] | str, path: str | Path) -> list[int]:
-    if isinstance(bands, str):
-        return list(range(1, dataset.count + 1))
-    missing = [number for number in bands if not 1 <= number <= dataset.count]
-    if missing or not bands:
-        raise RasterError(f"{path}: has bands 1 to {dataset.count}; bands {list(bands)} were asked for")
-    return list(bands)
-
-
 def _crs(dataset: Any, crs: str | None, path: str | Path) -> pyproj.CRS:
     if crs is None and dataset.crs is None:
         raise RasterError(
@@ -199,15 +192,15 @@ def _read_band(dataset: Any, number: int, scale: float, offset: float, out: NDAr
     out[np.isinf(out)] = np.nan
 
 
-def _describe(dataset: Any, numbers: Sequence[int], name: str | None, unit: str | None) -> list[Band]:
+def _describe(dataset: Any, name: str | None, unit: str | None) -> tuple[Band, ...]:
     common = dataset.tags()
     described = []
-    for number in numbers:
+    for number in range(1, dataset.count + 1):
         tags = dataset.tags(number)
         own_unit = unit if unit is not None else _unit(dataset, number, tags, common)
         own_name = _band_name(dataset, number, tags, common) or name or ""
         described.append(Band(number, own_name, own_unit, _valid_time(tags, common)))
-    return described
+    return tuple(described)
 
 
 def _band_name(dataset: Any, number: int, tags: Mapping[str, str], common: Mapping[str, str]) -> str:

@@ -1,0 +1,62 @@
+"""Plans: which picture goes where, and what is refused before anything is drawn."""
+
+import pytest
+from small import REGIONS, SET, make_set
+
+from forkmaps.errors import OutputError, RegionError, StyleError
+from forkmaps.mapset import read_mapset
+from forkmaps.plan import plan_maps
+
+
+def plan(tmp_path, text=SET, regions=REGIONS, bands=1):
+    mapset = read_mapset(make_set(tmp_path, text, regions, bands))
+    shared, found = mapset.load()
+    return plan_maps(shared, found, mapset.options.style, mapset.folder, mapset.options.output.template)
+
+
+def names(planned, folder):
+    return [one.path.relative_to(folder / "out").as_posix() for one in planned]
+
+
+def test_there_is_a_picture_for_each_region_at_each_band(tmp_path):
+    text = SET.replace("{region.name}.png", "{band.number:02d}/{region.name}.png")
+    assert names(plan(tmp_path, text, bands=2), tmp_path) == ["01/north.png", "02/north.png", "01/south.png", "02/south.png"]
+
+
+def test_times_and_columns_name_files(tmp_path):
+    regions = "name,west,east,south,north,state\na b,-104,-96,42,46,New/York\n"
+    text = SET.replace("{region.name}.png", "{state}/{valid_time:%Y%m%d%H}-{name}.png")
+    assert names(plan(tmp_path, text, regions), tmp_path) == ["New_York/2026010106-a_b.png"]
+
+
+def test_bands_that_would_share_a_file_are_refused(tmp_path):
+    with pytest.raises(OutputError, match=r"gives all 2 bands one file; put \{band.number\}"):
+        plan(tmp_path, bands=2)
+
+
+def test_regions_that_would_share_a_file_are_refused(tmp_path):
+    with pytest.raises(OutputError, match="north"):
+        plan(tmp_path, SET.replace("{region.name}.png", "map.png"))
+
+
+def test_a_region_outside_of_the_raster_is_refused_with_the_rasters_extent(tmp_path):
+    regions = REGIONS + "far,10,20,40,50,Europe\n"
+    with pytest.raises(RegionError) as caught:
+        plan(tmp_path, SET, regions)
+    assert 'region "far": 10 to 20, 40 to 50 has nothing of the raster' in str(caught.value)
+    assert "covers -110 to -90, 30 to 50" in str(caught.value)
+    assert "north" not in str(caught.value).replace("north_", "")
+
+
+@pytest.mark.parametrize("row", ["all,-170,-30,5,70,x", "touch,-90.4,-80,35,45,x", "tiny,-100.01,-100,40,40.01,x"])
+def test_regions_larger_smaller_and_partly_on_the_raster_are_fine(tmp_path, row):
+    assert len(plan(tmp_path, SET, f"name,west,east,south,north,title\n{row}\n")) == 1
+
+
+def test_a_field_without_a_column_is_refused_with_those_there_are(tmp_path):
+    with pytest.raises(StyleError, match=r"there is no field \{region.stat\}.*region.state"):
+        plan(
+            tmp_path,
+            SET.replace('title = "{region.title}"', 'title = "{region.stat}"'),
+            "name,west,east,south,north,state\nn,-104,-96,42,46,KS\n",
+        )
