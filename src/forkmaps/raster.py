@@ -184,7 +184,7 @@ class Raster:
             coords |= {"y": self.y, "x": self.x}
         array = xarray.DataArray(self.values, dims=("band", "y", "x"), coords=coords, name=self.name or None)
         array.attrs.update({"units": self.unit, "long_name": self.name})
-        return array.rio.write_crs(self.crs_text).rio.write_transform(self.transform)
+        return array.rio.write_crs(self.crs_text, inplace=True).rio.write_transform(self.transform, inplace=True)
 
     def sample(
         self,
