@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Formatter
@@ -29,9 +31,9 @@ from forkmaps.regions import (
     Fields,
     Region,
     Value,
+    alternatives,
     crs_text,
     name_key,
-    nearest,
     parse_crs,
     quoted,
 )
@@ -111,7 +113,8 @@ def read_region_layer(
     """
     amounts = _amount("margin", margin or "0 %"), _amount("min_size", min_size or "0 km")
     target = parse_crs(target_crs or "OGC:CRS84")
-    source = _read(path, layer, where)
+    with _warnings_logged(path):
+        source = _read(path, layer, where)
     crs = _crs_of(source, source_crs)
     source = _sorted(_with_geometry(source), sort)
     names = [str(value) for value in source.column(name, "name")]
@@ -138,9 +141,8 @@ class _Layer:
         alike = [each for each in self.columns if name_key(each) == name_key(field)]
         if field in self.columns or len(alike) == 1:
             return field if field in self.columns else alike[0]
-        there = ", ".join(self.columns) or "none"
-        hint = f"{nearest(field, self.columns)}; " if self.columns else ""
-        raise RegionError(f"{self.path}: {option}: no field {quoted(field)}; {hint}its fields: {there}")
+        others = alternatives(field, self.columns)
+        raise RegionError(f"{self.path}: {option}: no field {quoted(field)}; {others}")
 
     def take(self, rows: Sequence[int] | _Indices) -> _Layer:
         columns = {field: [values[row] for row in rows] for field, values in self.columns.items()}
@@ -188,19 +190,44 @@ def _amount(option: str, text: str) -> _Amount:
 
 
 def _read(path: str | Path, layer: str | None, where: str | None) -> _Layer:
-    try:
-        layer = layer or _only_layer(path)
-        _refuse_format(path, pyogrio.read_info(path, layer=layer)["driver"])
+    info = _opened(path, layer)
+    fields = ", ".join(info["fields"])
+    with _reasons(
+        path, f"can't be read where {quoted(where)} (fields: {fields})" if where else "can't be read"
+    ):
         meta, numbers, wkb, values = pyogrio.raw.read(
-            path, layer=layer, where=where, force_2d=True, return_fids=True, datetime_as_string=True
+            path, layer=info["layer_name"], where=where, return_fids=True, datetime_as_string=True
         )
-    except (RuntimeError, ValueError) as error:  # pyogrio's own are RuntimeErrors
-        condition = f" where {quoted(where)}" if where else ""
-        raise RegionError(f"layer {quoted(str(path))} can't be read{condition}: {error}") from error
     if not len(numbers):
         raise RegionError(f"{path}: no feature{f' meets where {quoted(where)}' if where else ''}")
     columns = {field: _plain(column) for field, column in zip(meta["fields"], values, strict=True)}
     return _Layer(path, meta["crs"], numbers, shapely.from_wkb(wkb, on_invalid="ignore"), columns)
+
+
+def _opened(path: str | Path, layer: str | None) -> dict[str, Any]:
+    with _reasons(path, "can't be read"):
+        info: dict[str, Any] = pyogrio.read_info(path, layer=layer or _only_layer(path))
+    if info["driver"] not in _FORMATS:
+        raise RegionError(f"{path}: {info['driver']} is not read, as it may lead to other files; convert it")
+    return info
+
+
+@contextmanager
+def _reasons(path: str | Path, failure: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:  # pyogrio's own errors are RuntimeErrors
+        raise RegionError(f"{path} {failure}: {error}") from error
+
+
+@contextmanager
+def _warnings_logged(path: str | Path) -> Iterator[None]:
+    """Turn GDAL's warnings into lines of the log, each of them once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for message in {str(warning.message): None for warning in caught}:
+        log.warning("%s: %s", path, message)
 
 
 def _only_layer(path: str | Path) -> str:
@@ -209,11 +236,6 @@ def _only_layer(path: str | Path) -> str:
         there = ", ".join(map(quoted, layers)) or "none"
         raise RegionError(f"{path}: {len(layers)} layers with geometry ({there}); set layer to one of them")
     return layers[0]
-
-
-def _refuse_format(path: str | Path, driver: str) -> None:
-    if driver not in _FORMATS:
-        raise RegionError(f"{path}: format {driver} is not read, as it may lead to other files; convert it")
 
 
 def _plain(column: _Objects) -> list[Value]:
@@ -389,7 +411,7 @@ def _covering(parts: _Boxes, owners: _Indices, count: int, period: float | None)
         for geometry in np.flatnonzero(boxes[1] - boxes[0] > period / 2):
             mine = seen[owners[seen] == geometry]
             boxes[:2, geometry] = _shortest_arc(parts.west[mine], parts.east[mine], period)
-        boxes[:2] -= period * np.floor((boxes[0] + boxes[1]) / 2 / period + 0.5)
+        boxes[:2] -= period * np.ceil((boxes[0] + boxes[1]) / 2 / period - 0.5)
     return _Boxes(*boxes)
 
 

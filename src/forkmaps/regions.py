@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import csv
 import difflib
+import gc
 import io
 import logging
 import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -236,7 +238,7 @@ def select_regions(regions: Iterable[Region], names: Sequence[str]) -> tuple[Reg
     wanted = {name_key(name): name for name in names}
     unknown = [name for key, name in wanted.items() if key not in known]
     names_there = [region.name for region in regions]
-    _refuse((f"no region {quoted(name)}; {nearest(name, names_there)}" for name in unknown), "\n")
+    _refuse((f"no region {quoted(name)}; {alternatives(name, names_there)}" for name in unknown), "\n")
     return tuple(region for region in regions if not wanted or name_key(region.name) in wanted)
 
 
@@ -276,9 +278,10 @@ def read_region_table(path: str | Path, *, crs: str | CRS | None = None) -> tupl
         If the file can't be read or has bad lines: all of them, the first 20 in words.
     """
     faults = FaultList(path, ":")
-    table = _split_table(path, faults)
-    form = _table_form(table, crs)
-    regions = tuple(_table_regions(table, form, faults))
+    with _collector_paused():
+        table = _split_table(path, faults)
+        form = _table_form(table, crs)
+        regions = tuple(_table_regions(table, form, faults))
     faults.raise_any()
     return regions
 
@@ -324,13 +327,15 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which of the known names are nearest to `name`, or else the first ones there are."""
+def alternatives(name: str, known: Iterable[str]) -> str:
+    """Say which of the known names are nearest to `name`, and what there is if that is not too much."""
     keys = {name_key(each): each for each in known}
-    close = difflib.get_close_matches(name_key(name), keys, n=3)
-    if close:
-        return f"nearest: {', '.join(quoted(keys[key]) for key in close)}"
-    return f"there are: {', '.join(map(quoted, list(keys.values())[:_SHOWN_FAULTS])) or 'none'}"
+    near = [quoted(keys[key]) for key in difflib.get_close_matches(name_key(name), keys)]
+    listed = ", ".join(list(keys.values())[:_SHOWN_FAULTS]) + (", ..." if len(keys) > _SHOWN_FAULTS else "")
+    clauses = [f"nearest: {', '.join(near)}"] if near else []
+    if len(keys) <= _SHOWN_FAULTS or not near:
+        clauses.append(f"there are: {listed or 'none'}")
+    return "; ".join(clauses)
 
 
 def quoted(text: str) -> str:
@@ -368,7 +373,7 @@ def _degree_faults(west: float, east: float, south: float, north: float) -> Iter
     for label, value in (("south", south), ("north", north)):
         if not -90 <= value <= 90:
             yield f"{label} {value} is not a latitude from -90 to 90"
-    if east - west > 360:
+    if abs(west) <= 360 and abs(east) <= 360 and east - west > 360:
         yield f"west {west} to east {east} is more than 360 degrees"
 
 
@@ -379,6 +384,18 @@ def _across_antimeridian(west: float, east: float) -> float:
     raise RegionError(
         f"west {west} is not less than east {east}; swap them, or {remedy} to cross the antimeridian"
     )
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the garbage collector out: it takes 0.4 s of 1.5 s per 100,000 rows, and there is no garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _is_layer(path: Path) -> bool:
@@ -400,7 +417,7 @@ def _read_bytes(path: str | Path, size: int = -1) -> bytes:
             return file.read(size)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else error
-        raise RegionError(f"{quoted(str(path))} can't be read: {reason}") from error
+        raise RegionError(f"{path} can't be read: {reason}") from error
 
 
 def _refuse_layer_options(path: str | Path, options: Mapping[str, str | None]) -> None:
@@ -496,6 +513,8 @@ def _header_score(header: str, separator: str | None) -> tuple[int, int]:
 def _cells(line: str, separator: str | None) -> list[str]:
     if separator is None:
         return [(quote.replace('""', '"') or word).strip() for quote, word in _WORD.findall(line)]
+    if '"' not in line:
+        return [cell.strip() for cell in line.split(separator)]
     try:
         row = next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))
     except csv.Error as error:
@@ -546,8 +565,7 @@ def _table_form(table: _Table, crs: str | CRS | None) -> _Form:
 
 
 def _missing(column: str, table: _Table) -> str:
-    found = ",".join(table.columns)
-    return f"no column {quoted(column)} in {quoted(found)}; {nearest(column, table.positions)}"
+    return f"no column {quoted(column)}; {alternatives(column, filter(None, table.columns))}"
 
 
 def _columns_of_sides(table: _Table, crs: str | CRS | None) -> tuple[str, ...]:
