@@ -9,11 +9,13 @@ from PIL import Image
 
 from forkmaps import encode
 
-RNG = np.random.default_rng(11)
+
+def rng():
+    return np.random.default_rng(11)
 
 
 def random_picture():
-    return RNG.integers(0, 256, (61, 83, 3), np.uint8)
+    return rng().integers(0, 256, (61, 83, 3), np.uint8)
 
 
 def flat_picture():
@@ -28,8 +30,8 @@ def gradient_picture():
 def map_picture():
     """Bands of color with noise at their edges, a white margin, thin lines with soft sides."""
     y, x = np.mgrid[0:300, 0:431]
-    band = (x / 30 + np.sin(y / 40) * 3 + RNG.normal(0, 0.1, x.shape)).astype(int) % 12
-    picture = RNG.integers(0, 256, (12, 3), np.uint8)[band]
+    band = (x / 30 + np.sin(y / 40) * 3 + rng().normal(0, 0.1, x.shape)).astype(int) % 12
+    picture = rng().integers(0, 256, (12, 3), np.uint8)[band]
     picture[:40] = picture[:, :50] = 255
     picture[::37] = picture[:, ::53] = 0
     picture[1::37] //= 2
@@ -41,20 +43,20 @@ def one_pixel():
 
 
 def one_row():
-    return RNG.integers(0, 256, (1, 7, 3), np.uint8)
+    return rng().integers(0, 256, (1, 7, 3), np.uint8)
 
 
 def one_column():
-    return RNG.integers(0, 256, (7, 1, 3), np.uint8)
+    return rng().integers(0, 256, (7, 1, 3), np.uint8)
 
 
 def rgba_view():
     """What a canvas gives: the first three channels of an RGBA buffer."""
-    return RNG.integers(0, 256, (33, 45, 4), np.uint8)[:, :, :3]
+    return rng().integers(0, 256, (33, 45, 4), np.uint8)[:, :, :3]
 
 
 def upside_down():
-    return RNG.integers(0, 256, (33, 45, 3), np.uint8)[::-1]
+    return rng().integers(0, 256, (33, 45, 3), np.uint8)[::-1]
 
 
 def by_columns():
@@ -115,7 +117,7 @@ def test_webp_gives_the_pixels_back(make):
 
 @pytest.mark.parametrize("encoder", [encode.encode_png, encode.encode_webp])
 def test_alpha_is_dropped(codec, encoder):
-    picture = RNG.integers(0, 256, (20, 30, 4), np.uint8)
+    picture = rng().integers(0, 256, (20, 30, 4), np.uint8)
     assert np.array_equal(decoded(encoder(picture)), picture[:, :, :3])
 
 

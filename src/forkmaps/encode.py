@@ -24,20 +24,20 @@ Picture = NDArray[np.uint8]
 """(rows, columns, 3 or 4) uint8: RGB or RGBA, the top row first. Alpha is dropped, never blended."""
 
 DEFLATE_LEVEL: Final = 2
-"""libdeflate on 39 state maps of 1400 x 900 pixels: level 1 takes 12 ms for 0.93 of the bytes of Pillow's
-level 3; level 2 13 ms, 0.86; level 3 14 ms, 0.83; level 2 after the row filter "up" 14 ms, 0.96. In the same
-run Pillow's level 3 took 70 ms, its level 1 61 ms for 1.10 of the bytes."""
+"""libdeflate on 25 of our state maps of 1400 x 900 pixels. In parts of Pillow's time at level 1 (40 to 60
+ms on a free CPU) and of its bytes at level 3 (596 KB): level 1 0.20 and 1.00, level 2 0.23 and 0.93, level
+3 0.27 and 0.90; level 2 after the row filter "up" 0.23 and 0.97; python-isal's level 2 0.10 and 1.10;
+zlib's level 2 0.45 and 1.04. Smooth fields gain least, up to 1.29 of the bytes (1.12 after "up")."""
 
 PILLOW_LEVEL: Final = 3
-"""Where libdeflate is missing: 1.15 x level 1's time for 0.91 of its bytes."""
+"""Where libdeflate is missing: 1.2 x level 1's time for 0.91 of its bytes."""
 
 WEBP_METHOD: Final = 1
-"""Effort of lossless WebP on the same maps: 0 gives larger files than our PNG (31 ms, 459 KB), 1 gives 0.8 of
-our PNG (166 ms, 271 KB), 2 nothing more (212 ms, 278 KB). Lossy WebP is no choice for thin lines: it halves
-the resolution of color (quality 90: 32 ms, 116 KB, 34 dB)."""
+"""Effort of lossless WebP, in parts of our PNG's time and bytes: method 0 3.5 and 1.03, method 1 14 and 0.85,
+method 2 16 and 0.85. Lossy WebP halves the resolution of color and so blurs lines (quality 90: 33 dB)."""
 
 WEBP_QUALITY: Final = 0
-"""The search within a method: 50 instead of 0 takes 263 ms for 229 KB."""
+"""The search within the method: 50 takes 23 x our PNG's time for 0.73 of its bytes."""
 
 METERS_PER_INCH: Final = 0.0254
 
