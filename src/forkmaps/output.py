@@ -120,8 +120,9 @@ def writing(path: Path) -> Iterator[BinaryIO]:
 def _to_disk(file: BinaryIO) -> None:
     """Flush to disk: without it, a power cut can leave the new name with an empty file.
 
-    On ext4 on a virtual disk it takes 0.6 of the 0.75 ms that a map of 450 KB needs. fdatasync is no faster,
-    nor is starting the flush and waiting for it later, beside the next map.
+    For a map of 450 KB on ext4 on a virtual disk it takes 0.6 of 0.75 ms, 3 of 3.3 ms while others write to
+    that disk, and almost all of it is waiting. fdatasync takes as long, and starting the flush early doesn't
+    help. sync_file_range takes 0.3 ms, but no file system promises that it suffices.
     """
     file.flush()
     os.fsync(file.fileno())
