@@ -413,10 +413,10 @@ class TestCheckOutputs:
         names = [f"{safe_name(value)}.png" for value in random_values(10_000)]
         unique = {output._folded(name): name for name in names}
         paths = check_outputs(tmp_path, list(unique.values()), jobs=list(unique))
-        for path in paths:
+        assert all(os.path.realpath(path) == f"{os.path.realpath(tmp_path)}/{path.name}" for path in paths)
+        for path in (some := paths[::10]):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL))
-        assert sorted(os.listdir(tmp_path)) == sorted(unique.values())
-        assert all(path.parent == tmp_path for path in paths)
+        assert sorted(os.listdir(tmp_path)) == sorted(path.name for path in some)
 
     def test_faults_d9_random_templates_stay_inside_or_are_refused(self, tmp_path):
         root, outside = str(tmp_path) + os.sep, 0
