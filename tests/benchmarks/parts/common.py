@@ -1,0 +1,59 @@
+"""Loading a map set and drawing it in a worker, as several parts do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forkmaps import MapSet, PlannedMap, SharedData, plan_maps, read_mapset
+from forkmaps.batch import MapDrawer
+from forkmaps.pool import Done, Pool
+from forkmaps.shared import set_shared_data
+
+
+@dataclass(frozen=True)
+class LoadedSet:
+    """A map set, loaded, and the plan of its maps."""
+
+    map_set: MapSet
+    shared: SharedData
+    planned: tuple[PlannedMap, ...]
+
+    @classmethod
+    def of(cls, path: Path, folder: Path) -> LoadedSet:
+        """Load a map set; its maps go to `folder`."""
+        map_set = read_mapset(path)
+        shared, regions = map_set.load()
+        shared.warm()
+        template = map_set.options.output.template
+        planned = plan_maps(shared, regions, map_set.options.style, folder, template)
+        for one in planned:
+            one.path.parent.mkdir(parents=True, exist_ok=True)
+        return cls(map_set, shared, planned)
+
+    def drawer(self) -> MapDrawer:
+        """Return what draws and writes this set's maps in a worker: the program's own, nothing spared."""
+        return MapDrawer(self.map_set.options.style, self.map_set.lines, 0)
+
+    def ready_drawer(self) -> MapDrawer:
+        """Return a drawer that is ready to draw from this set's data; for processes that hold several."""
+        set_shared_data(self.shared)
+        drawer = self.drawer()
+        drawer.prepare()
+        return drawer
+
+
+def in_worker(
+    function: Callable[[Any], Any], jobs: Iterable[Any], prepare: Callable[[], None] | None = None
+) -> list[Any]:
+    """Call a function with each job in one forked worker, and return the values. A failure raises."""
+    with Pool(function, workers=1, prepare=prepare) as pool:
+        return [value_of(outcome) for outcome in pool.run(jobs)]
+
+
+def value_of(outcome: Any) -> Any:
+    if not isinstance(outcome, Done):
+        raise RuntimeError(f"{outcome.job}: {outcome.message}\n{outcome.traceback}")
+    return outcome.value
