@@ -12,8 +12,7 @@ from typing import Any
 import threadpoolctl
 
 from forkmaps.encode import encode_png, encode_webp
-from forkmaps.errors import OutputError
-from forkmaps.output import write_whole
+from forkmaps.output import make_folders, write_whole
 from forkmaps.plan import PlannedMap
 from forkmaps.pool import Done, Failed, Pool, WorkerReport
 from forkmaps.progress import Progress
@@ -150,7 +149,7 @@ def draw_maps(
         The workers as a whole failed. (One map's failure is told in the report.)
     """
     begin = time.perf_counter()
-    make_folders(planned)
+    make_folders([one.path for one in planned])
     shared.warm()
     # The range and the transforms are computed before the fork, once for all workers.
     drawer = MapDrawer(style, lines, raster_reads())
@@ -162,21 +161,6 @@ def draw_maps(
                 collected.add(outcome, bar)
         use = pool.report()
     return collected.report(name, time.perf_counter() - begin, use)
-
-
-def make_folders(planned: Sequence[PlannedMap]) -> None:
-    """Make the folders that the planned pictures go to.
-
-    Raises
-    ------
-    OutputError
-        A folder can't be made: something else has its name, or the place is not writable.
-    """
-    for folder in sorted({one.path.parent for one in planned}):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: the output folder can't be made: {error.strerror}") from error
 
 
 class _Collected:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from forkmaps.errors import ForkmapsError
+from forkmaps.errors import ForkmapsError, nearest
 
 if TYPE_CHECKING:
     from forkmaps.batch import Report
@@ -35,7 +35,9 @@ class Stopped(BaseException):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.error(_unknown(unknown, options.parser))
     # Workers draw one map each; a BLAS with threads of its own would only get in their way.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
@@ -73,14 +75,14 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", type=_seconds, metavar="S", help="seconds that one map may take (default: no limit)"
     )
     render.add_argument("--json", action="store_true", help="print a report as one JSON object")
-    render.set_defaults(run=_render)
+    render.set_defaults(run=_render, parser=render)
     check = commands.add_parser(
         "check",
         help="check a map set, draw nothing",
         description="Check all of a map set and list its maps; draw nothing.",
     )
     _add_set(check)
-    check.set_defaults(run=_check)
+    check.set_defaults(run=_check, parser=check)
     return parser
 
 
@@ -102,6 +104,11 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for the pictures (default: the map set's)"
     )
+
+
+def _unknown(arguments: list[str], parser: argparse.ArgumentParser) -> str:
+    known = [option for action in parser._actions for option in action.option_strings]
+    return f"there is no option {arguments[0]}{nearest(arguments[0], known)}"
 
 
 def _render(options: argparse.Namespace) -> int:
