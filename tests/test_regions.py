@@ -278,6 +278,13 @@ def test_separators(write: Write, separator: str) -> None:
     assert (region.name, sides(region)) == ("New York", (-80, -72, 40.5, 45))
 
 
+def test_separator_is_the_one_that_gives_the_known_columns(write: Write) -> None:
+    (region,) = read_region_table(
+        write("name;west;east;south;north;a, b, c, d, e, f\nOhio;-85;-80;38;42;x\n")
+    )
+    assert region.fields == {"a, b, c, d, e, f": "x"}
+
+
 def test_quoted_cells_hold_separators_and_quotes(write: Write) -> None:
     (region,) = read_region_table(write(HEADER + '"a ""b"", c",0,1,0,1\n'))
     assert region.name == 'a "b", c'
@@ -324,7 +331,7 @@ def test_d8_semicolon_with_decimal_comma(write: Write) -> None:
 
 
 def test_d8_decimal_comma_in_one_cell(write: Write) -> None:
-    (region,) = read_region_table(write('name;region\nOhio;"[-85,5; -80,25; 38; 42,5]"\n'))
+    (region,) = read_region_table(write('name,region\nOhio,"[-85,5; -80,25; 38; 42,5]"\n'))
     assert sides(region) == (-85.5, -80.25, 38, 42.5)
 
 
@@ -399,6 +406,7 @@ def test_d8_empty_cells_at_the_end_of_a_row_are_no_fault(write: Write) -> None:
         ("bad,0,1,-inf,1", 'south "-inf" is not a finite number'),
         ("bad,0,1,0,1e400", 'north "1e400" is not a finite number'),
         ("bad,1_0,20,0,1", 'west "1_0" is not a finite number'),
+        ("bad,٣,20,0,1", 'west "٣" is not a finite number'),
         ("bad,W80,x,0,1", 'west "W80" is not a finite number; east "x" is not a finite number'),
         ("bad,5,5,0,1", "west 5.0 is not less than east 5.0"),
         ("bad,0,1,50,40", "south 50.0 is not less than north 40.0; swap them"),
@@ -854,6 +862,11 @@ def test_layer_of_metres_that_claims_degrees(layer: Write) -> None:
         read_region_layer(layer([box(0, 0, 4e6, 4e6)]))
 
 
+def test_layer_that_misses_the_pole_by_a_rounding_error(layer: Write) -> None:
+    (region,) = read_region_layer(layer([box(0, 80, 1, 90.0000001)], crs="EPSG:4258"), target_crs="EPSG:4326")
+    assert sides(region) == pytest.approx((0, 1, 80, 90))
+
+
 def test_layer_skips_features_without_geometry_with_one_warning(
     layer: Write, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -990,6 +1003,15 @@ def test_d5_polar_projection_to_degrees_includes_the_pole(layer: Write) -> None:
     # 1000 km from the pole on this map, true at 71 S: 80.8 S.
     expected = Transformer.from_crs("EPSG:3031", "OGC:CRS84", always_xy=True).transform(0, 1e6)[1]
     assert region.extent.north == pytest.approx(expected, abs=0.01)
+
+
+def test_d5_outline_across_the_antimeridian_in_a_pacific_projection(layer: Write) -> None:
+    # Equidistant cylindrical around 150 E on a sphere: x is proportional to longitude - 150.
+    crs, degree = "+proj=eqc +lon_0=150 +R=6371000", 6_371_000 * np.pi / 180
+    path = layer([box(20 * degree, -1e6, 50 * degree, 1e6)], crs=crs)
+    assert sides(read_region_layer(path)[0])[:2] == pytest.approx((-190, -160))
+    (region,) = read_region_layer(path, target_crs="+proj=eqc +lon_0=0 +R=6371000")
+    assert sides(region)[:2] == pytest.approx((-190 * degree, -160 * degree))
 
 
 def test_d5_the_real_alaska() -> None:

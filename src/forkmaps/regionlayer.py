@@ -354,17 +354,14 @@ def _transformer(crs: CRS, target: CRS) -> Transformer:
 
 
 def _period(crs: CRS) -> float | None:
-    """Give the width of the world if x repeats around it: cylindrical if x depends on longitude alone."""
+    """Give the width of the world if x repeats around it, that is, if x depends on longitude alone."""
     if crs.is_geographic:
         return 360.0
     lon, lat = np.meshgrid(np.arange(-170.0, 190.0, 20.0), (0.0, 60.0))
     x, _ = _transformer(crs.geodetic_crs or crs, crs).transform(lon, lat)
-    steps = np.diff(x[0]) if np.isfinite(x).all() else np.zeros(1)
-    step = float(np.median(steps))
-    even = np.isclose(steps, step, rtol=1e-6)
-    # All steps but the one across the map's edge are the same.
-    cylindrical = step and np.allclose(x[0], x[1], rtol=1e-6) and even.sum() >= len(steps) - 1
-    return 18 * abs(step) if cylindrical else None
+    if not (np.isfinite(x).all() and np.allclose(x[0], x[1], rtol=1e-6)):
+        return None
+    return 18 * float(np.abs(np.median(np.diff(x[0]))))  # the median, as one step may be across the cut
 
 
 def _unwrapped(x: _Floats, starts: _Indices, period: float) -> _Floats:

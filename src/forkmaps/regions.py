@@ -324,7 +324,7 @@ def name_key(name: str) -> str:
     """Give what two names have in common that differ only by case or Unicode composition."""
     if name.isascii():
         return name.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return unicodedata.normalize("NFC", name.casefold())
 
 
 def alternatives(name: str, known: Iterable[str]) -> str:
