@@ -30,6 +30,8 @@ class Progress:
         if stream is not None and stream.isatty():
             from tqdm import tqdm
 
+            # Its monitor is a thread, and a process with threads must not fork.
+            tqdm.monitor_interval = 0
             self._bar = tqdm(total=total, file=stream, unit="map", dynamic_ncols=True, leave=False)
 
     def __enter__(self) -> Self:
