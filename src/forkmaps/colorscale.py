@@ -61,18 +61,21 @@ class ColorScale:
             inside = np.asarray(self.norm(np.array(style.levels[:-1])))
         self._table = _table(self.cmap, inside, style.background)
 
-    def colors(self, values: Plane) -> NDArray[np.uint8]:
-        """Return (rows, columns, 4) RGBA bytes of (rows, columns) values.
+    def colors(self, values: Plane, *, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Return (rows, columns, 4) RGBA bytes of (rows, columns) values, opaque.
 
-        NaN and infinite values get the color of no data, as matplotlib masks both.
+        NaN and infinite values get the color of no data, as matplotlib masks both. `out` takes the bytes; the
+        four of a pixel must lie together in it.
         """
-        out = np.empty(values.shape, np.uint32)
+        if out is None:
+            out = np.empty((*values.shape, 4), np.uint8)
+        packed = out.view(np.uint32)[..., 0]
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, len(values), _STRIP_ROWS):
-                strip, colored = values[start : start + _STRIP_ROWS], out[start : start + _STRIP_ROWS]
-                self._table.take(self._index(strip), out=colored, mode="clip")
+                strip, colored = values[start : start + _STRIP_ROWS], packed[start : start + _STRIP_ROWS]
+                colored[...] = self._table.take(self._index(strip), mode="clip")
                 np.copyto(colored, self._table[-1], where=~np.isfinite(strip))
-        return out.view(np.uint8).reshape(*values.shape, 4)
+        return out
 
 
 class _Shades:

@@ -8,49 +8,81 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from forkmaps.errors import StyleError
 from forkmaps.projection import Size
 from forkmaps.style import Style
 
 _MARGIN = 10.0
 """Points between the picture's edge and what stands on it."""
-_LINE_HEIGHT = 1.45
+_LINE_HEIGHT = 1.4
 """Height of a line of text, in font sizes."""
 _BAR = 9.0
 """Thickness of the color bar, in points."""
-_BAR_INSET = 0.04
-"""Share of the map's width that the color bar is shorter by, at either end: room for half of its last label."""
+_TICK = 3.0
+"""Length of the color bar's ticks, in points."""
+_BAR_INSET = 2.5
+"""The color bar is shorter than the map by this many label sizes at either end: room for half a label."""
+_MOST_INSET = 8
+"""... but by no more than this fraction of the map's width."""
 _LEAST_MAP = 40
 """Pixels: the least width and height of a map."""
 
-Box = tuple[float, float, float, float]
-"""left, bottom, width, height in fractions of the figure, as matplotlib's `add_axes` takes them."""
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels, from the picture's lower left corner."""
+
+    left: int
+    bottom: int
+    width: int
+    height: int
+
+    def fractions(self, size: Size) -> tuple[float, float, float, float]:
+        """Return left, bottom, width, height in fractions of a picture, as `Figure.add_axes` takes them."""
+        return (
+            self.left / size.width,
+            self.bottom / size.height,
+            self.width / size.width,
+            self.height / size.height,
+        )
+
+    def of(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return this part of a picture's (rows, columns, 4) pixels, top row first: a view on them."""
+        bottom = len(pixels) - self.bottom
+        return pixels[bottom - self.height : bottom, self.left : self.left + self.width]
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Places on a picture, as fractions of the figure from its lower left corner.
+    """Places on a picture, in pixels from its lower left corner.
 
     Attributes
     ----------
+    size : Size
+        The picture's.
     map, color_bar : Box
-    map_size : Size
-        The map's width and height in pixels.
-    title, subtitle : float
-        Height of the middle of these lines of text.
-    text_width : float
-        Pixels that a line of text may fill.
-    most_characters : int
-        More never fit into `text_width`, however narrow.
+    tick : int
+        Length of the color bar's ticks, below the bar.
+    title, subtitle, tick_labels, label : float
+        Heights of the middles of these lines of text.
     """
 
+    size: Size
     map: Box
     color_bar: Box
-    map_size: Size
+    tick: int
     title: float
     subtitle: float
-    text_width: float
-    most_characters: int
+    tick_labels: float
+    label: float
+
+    @property
+    def map_size(self) -> Size:
+        """The map's width and height."""
+        return Size(self.map.width, self.map.height)
 
     @classmethod
     def of(cls, style: Style) -> Self:
@@ -61,32 +93,42 @@ class Layout:
         StyleError
             The picture is too small for a map beside its texts.
         """
-        size, point = style.size, style.dpi / 72.0
-        margin = round(_MARGIN * point)
-        title = round(style.title_size * _LINE_HEIGHT * point) if style.title else 0
-        subtitle = round(style.subtitle_size * _LINE_HEIGHT * point) if style.subtitle else 0
-        half_gap = margin // 2
-        top = half_gap + title + subtitle + (half_gap if title or subtitle else 0)
-        labels = round(2 * style.label_size * _LINE_HEIGHT * point)
-        bar = round(_BAR * point)
-        bottom = half_gap + labels + bar + half_gap
-        width, height = size.width - 2 * margin, size.height - top - bottom
-        if min(width, height) < _LEAST_MAP:
-            raise StyleError(
-                f"a picture of {size.width} x {size.height} pixels leaves {width} x {height} for the map; "
-                f"make width or height larger, or the texts smaller"
-            )
-        inset = round(width * _BAR_INSET)
+        size, pixels = style.size, _Pixels(style.dpi)
+        margin, gap = pixels(_MARGIN), pixels(_MARGIN / 2)
+        title = pixels(style.title_size * _LINE_HEIGHT) if style.title else 0
+        subtitle = pixels(style.subtitle_size * _LINE_HEIGHT) if style.subtitle else 0
+        label, tick, bar = pixels(style.label_size * _LINE_HEIGHT), pixels(_TICK), pixels(_BAR)
+        above = gap + title + subtitle + (gap if title or subtitle else 0)
+        bar_bottom = gap + 2 * label + tick
+        bottom = bar_bottom + bar + gap
+        box = Box(margin, bottom, size.width - 2 * margin, size.height - above - bottom)
+        _check_room(box, size)
+        inset = min(pixels(_BAR_INSET * style.label_size), box.width // _MOST_INSET)
         return cls(
-            map=_box(margin, bottom, width, height, size),
-            color_bar=_box(margin + inset, half_gap + labels, width - 2 * inset, bar, size),
-            map_size=Size(width, height),
-            title=1 - (half_gap + title / 2) / size.height,
-            subtitle=1 - (half_gap + title + subtitle / 2) / size.height,
-            text_width=float(width),
-            most_characters=width,
+            size=size,
+            map=box,
+            color_bar=Box(margin + inset, bar_bottom, box.width - 2 * inset, bar),
+            tick=tick,
+            title=size.height - gap - title / 2,
+            subtitle=size.height - gap - title - subtitle / 2,
+            tick_labels=gap + 1.5 * label,
+            label=gap + label / 2,
         )
 
 
-def _box(left: int, bottom: int, width: int, height: int, size: Size) -> Box:
-    return left / size.width, bottom / size.height, width / size.width, height / size.height
+class _Pixels:
+    """Points to whole pixels, one at least."""
+
+    def __init__(self, dpi: float) -> None:
+        self.per_point = dpi / 72.0
+
+    def __call__(self, points: float) -> int:
+        return max(round(points * self.per_point), 1)
+
+
+def _check_room(box: Box, size: Size) -> None:
+    if min(box.width, box.height) < _LEAST_MAP:
+        raise StyleError(
+            f"a picture of {size.width} x {size.height} pixels leaves {box.width} x {box.height} for the "
+            f"map; make width or height larger, or the texts smaller"
+        )

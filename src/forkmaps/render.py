@@ -1,39 +1,47 @@
 """Draw one map: shared data, a region and a style become the pixels of a picture.
 
-What is the same on every map (color bar, background) is drawn once, when a `Renderer` is made, and restored as
-pixels; a map then draws its raster, its lines and its title. All artists sit on one figure, so the same map can
-be written as PDF or SVG. There are no files here, no processes, and no pyplot.
+What is the same on every map (background, color bar) is drawn once, when a `Renderer` is made, and restored
+as pixels; a map then draws its raster, its lines and its title. All artists sit on one figure, so that the
+map can be written as PDF or SVG too. There are no files here, no processes, and no pyplot.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import io
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import cartopy.mpl.geoaxes  # noqa: F401  (here, so that workers need not: add_axes would import it in each)
+import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch, Rectangle
-from matplotlib.path import Path
-from matplotlib.text import Text
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from forkmaps.artists import Caption, LayerArtists, PixelImage, plain_text, quiet_fonts
+from forkmaps.colorbar import color_bar
 from forkmaps.colorscale import ColorScale
+from forkmaps.errors import FeatureError, nearest
 from forkmaps.layout import Layout
-from forkmaps.projection import View, view_of
+from forkmaps.projection import view_of
 from forkmaps.regions import Region
 from forkmaps.sampling import Plane
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
 from forkmaps.template import MAP_FIELDS, STATISTICS_FIELDS, Template
 
-_SMALLEST_TITLE = 0.6
-"""A title too long for the picture shrinks to this share of its size, and is then cut."""
+VectorFormat = Literal["pdf", "svg"]
+
+_VECTOR_METADATA: dict[VectorFormat, dict[str, Any]] = {
+    "pdf": {"Creator": "forkmaps", "CreationDate": None},
+    "svg": {"Creator": "forkmaps", "Date": None},
+}
+"""No dates, so that the same map has the same bytes."""
+_VECTOR_SETTINGS: Any = {"svg.hashsalt": "forkmaps", "svg.fonttype": "path", "savefig.bbox": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,143 +66,104 @@ class Renderer:
     ----------
     figure, axes : matplotlib Figure, cartopy GeoAxes
         Of the map drawn last.
+    layout : Layout
+        Where things stand on the picture, in pixels.
+    scale : ColorScale
+        With matplotlib's norm and color map.
+
+    Raises
+    ------
+    StyleError
+        The picture is too small for a map beside its texts.
+    FeatureError
+        `lines` names a layer that there is none of.
     """
 
     def __init__(self, shared: SharedData, style: Style, lines: Mapping[str, Line] | None = None) -> None:
         self.shared, self.style = shared, style
         self.lines = dict(lines) if lines is not None else dict.fromkeys(shared.features, Line())
-        self.scale = ColorScale(style, *shared.raster.value_range)
+        _check_layers(self.lines, shared)
+        self.scale = ColorScale(style, *_value_range(shared, style))
         self.layout = Layout.of(style)
         self._title = Template(style.title, MAP_FIELDS)
         self._subtitle = Template(style.subtitle, MAP_FIELDS)
-        self.figure = Figure(figsize=(style.width, style.height), dpi=style.dpi, facecolor=style.background)
-        self._canvas = FigureCanvasAgg(self.figure)
-        self._color_bar = self._add_color_bar()
+        self.figure = _figure(style, self.layout)
+        self._canvas: Any = FigureCanvasAgg(self.figure)
+        self._agg: RendererAgg = self._canvas.get_renderer()
         self._add_map()
-        self._add_texts()
-        self._backgrounds: dict[str, Any] = {}
+        self._add_captions()
+        self._background = self._draw_background()
 
     def picture(self, job: Job) -> NDArray[np.uint8]:
-        """Draw a map. Returns (rows, columns, 4) RGBA bytes that the next map overwrites."""
-        self.compose(job)
-        label = self._label(job)
-        if label not in self._backgrounds:
-            self._backgrounds[label] = self._draw_background(label)
-        self._canvas.restore_region(self._backgrounds[label])
-        with _quiet_fonts():
+        """Draw a map. Returns (rows, columns, 4) RGBA bytes, opaque, that the next map overwrites."""
+        values = self._arrange(job)
+        self._canvas.restore_region(self._background)
+        pixels = np.asarray(self._agg.buffer_rgba())
+        self.scale.colors(values, out=self.layout.map.of(pixels))
+        with quiet_fonts():
             for artist in self._changing:
-                self.figure.draw_artist(artist)
-        return np.asarray(self._canvas.buffer_rgba())
+                artist.draw(self._agg)
+        return pixels
 
     def compose(self, job: Job) -> Figure:
-        """Set the figure's artists to show a job, without drawing; for `figure.savefig` as PDF or SVG."""
+        """Set the figure's artists to show a job, without drawing; for `figure.savefig`, or more artists."""
+        self._image.pixels = self.scale.colors(self._arrange(job))
+        return self.figure
+
+    def vector(self, job: Job, format: VectorFormat) -> bytes:
+        """Draw a map as a PDF or SVG file; lines and texts are shapes, the raster is an image."""
+        file = io.BytesIO()
+        with mpl.rc_context(_VECTOR_SETTINGS), quiet_fonts():
+            figure = self.compose(job)
+            figure.savefig(file, format=format, dpi=self.style.dpi, metadata=_VECTOR_METADATA[format])
+        return file.getvalue()
+
+    def _arrange(self, job: Job) -> Plane:
+        """Set all but the raster's image to a job; return the values on the map's pixels."""
         view = view_of(job.region, self.shared.projection, self.layout.map_size)
         values = self.shared.raster.sample(
             view, self.shared.projection, band=job.band, interpolation=self.style.interpolation
         )
-        self._image.pixels = self.scale.colors(values)
         self.axes.set(xlim=(view.extent.west, view.extent.east), ylim=(view.extent.south, view.extent.north))
-        for name, area, line in self._layers:
-            _set_paths(self.shared.features[name], view, area, line)
+        for layer in self._layers:
+            layer.show(view)
         self._set_texts(job, values)
-        return self.figure
+        return values
 
     def _set_texts(self, job: Job, values: Plane) -> None:
-        fields = self._fields(job, values)
-        self._fit(self._title_text, self._title.format(fields), self.style.title_size)
-        self._fit(self._subtitle_text, self._subtitle.format(fields), self.style.subtitle_size)
-        self._nothing.set_visible(bool(np.isnan(values).all()))
-        self._color_bar.set_label(self._label(job))
-
-    def _fields(self, job: Job, values: Plane) -> dict[str, Any]:
         fields = template_fields(self.shared, job)
-        used = self._title.fields | self._subtitle.fields
-        if used.intersection(STATISTICS_FIELDS):
-            known = values[~np.isnan(values)]
-            fields |= dict(zip(STATISTICS_FIELDS, _statistics(known), strict=True))
-        return fields
+        if (self._title.fields | self._subtitle.fields).intersection(STATISTICS_FIELDS):
+            fields |= _statistics(values)
+        self._title_line.show(self._title.format(fields), self._agg)
+        self._subtitle_line.show(self._subtitle.format(fields), self._agg)
+        self._label_line.show(self._label(job.band), self._agg)
+        self._nothing.set_visible(not np.isfinite(values).any())
 
-    def _label(self, job: Job) -> str:
+    def _label(self, band: int) -> str:
         if self.style.label is not None:
             return self.style.label
-        band = self.shared.raster.bands[job.band]
-        unit = band.unit if self.style.unit is None else self.style.unit
-        name = self.shared.raster.name or band.name
+        shown = self.shared.raster.bands[band]
+        unit = shown.unit if self.style.unit is None else self.style.unit
+        name = self.shared.raster.name or shown.name
         return f"{name} ({unit})" if unit and name else name or unit
 
-    def _fit(self, text: Text, content: str, size: float) -> None:
-        """Set a text so that it stays inside the picture: shrunk first, then cut."""
-        content = " ".join(content.split())[: self.layout.most_characters]
-        text.set(text=content, fontsize=size)
-        if not content:
-            return
-        room = self.layout.text_width
-        with _quiet_fonts():
-            width = text.get_window_extent(self._canvas.get_renderer()).width
-            if width <= room:
-                return
-            shrunk = max(room / width, _SMALLEST_TITLE)
-            text.set_fontsize(size * shrunk)
-            while (width := text.get_window_extent(self._canvas.get_renderer()).width) > room:
-                keep = min(int(len(content) * room / width), len(content) - 1) - 1
-                content = content[: max(keep, 0)]
-                text.set_text(content.rstrip() + "…")
-
-    def _add_color_bar(self) -> Any:
-        style = self.style
-        axes = self.figure.add_axes(self.layout.color_bar)
-        bar = self.figure.colorbar(
-            ScalarMappable(self.scale.norm, self.scale.cmap),
-            cax=axes,
-            orientation="horizontal",
-            extend=self.scale.extend,
-            extendfrac=0.02,
-            ticks=style.ticks,
-            spacing="proportional",
-        )
-        bar.ax.tick_params(labelsize=style.label_size, labelfontfamily=style.font, length=3, pad=2)
-        bar.ax.xaxis.label.set(fontsize=style.label_size, fontfamily=style.font, parse_math=False)
-        return bar
-
     def _add_map(self) -> None:
-        style = self.style
-        self.axes = self.figure.add_axes(self.layout.map, projection=self.shared.projection.crs)
+        style, layout = self.style, self.layout
+        self.axes = self.figure.add_axes(
+            layout.map.fractions(layout.size), projection=self.shared.projection.crs
+        )
         self.axes.set_aspect("auto")
         self.axes.patch.set_visible(False)
         self.axes.spines["geo"].set_visible(False)
-        self._image = PixelImage(self.axes)
-        self._layers = [(name, *self._add_layer(line)) for name, line in self.lines.items()]
+        self._image = PixelImage(self.axes.bbox)
+        self.axes.add_artist(self._image)
+        features = self.shared.features
+        self._layers = [LayerArtists(self.axes, features[name], line) for name, line in self.lines.items()]
         self._frame = Rectangle(
             (0, 0), 1, 1, transform=self.axes.transAxes, fill=False, lw=style.frame, zorder=5
         )
         self._frame.set(visible=style.frame > 0, clip_on=False)
         self.axes.add_artist(self._frame)
-
-    def _add_layer(self, line: Line) -> tuple[PathPatch, PathPatch]:
-        area = PathPatch(Path([(0, 0)]), facecolor=line.fill, edgecolor="none", linewidth=0)
-        area.set_visible(line.fill != "none")
-        edges = PathPatch(Path([(0, 0)]), facecolor="none", edgecolor=line.color, linewidth=line.linewidth)
-        edges.set(joinstyle="round", snap=False, visible=line.linewidth > 0)
-        for patch in (area, edges):
-            self.axes.add_artist(patch)
-            patch.set_clip_path(self._map_box())
-        return area, edges
-
-    def _map_box(self) -> Rectangle:
-        return Rectangle((0, 0), 1, 1, transform=self.axes.transAxes)
-
-    def _add_texts(self) -> None:
-        style, layout = self.style, self.layout
-        common: dict[str, Any] = {
-            "fontfamily": style.font,
-            "parse_math": False,
-            "va": "center",
-            "ha": "center",
-        }
-        self._title_text = self.figure.text(0.5, layout.title, "", fontsize=style.title_size, **common)
-        self._subtitle_text = self.figure.text(
-            0.5, layout.subtitle, "", fontsize=style.subtitle_size, **common
-        )
         self._nothing = self.axes.text(
             0.5,
             0.5,
@@ -202,48 +171,38 @@ class Renderer:
             transform=self.axes.transAxes,
             color="0.4",
             fontsize=style.title_size,
-            **common,
+            **plain_text(style.font),
         )
-        layers = [patch for _, area, edges in self._layers for patch in (area, edges)]
-        self._changing: list[Artist] = [self._image, *layers, self._nothing, self._frame]
-        self._changing += [self._title_text, self._subtitle_text]
 
-    def _draw_background(self, label: str) -> Any:
-        """Draw what all maps with this label share, and keep it as pixels."""
-        self._color_bar.set_label(label)
-        hidden = [artist for artist in self._changing if artist.get_visible()]
-        for artist in hidden:
-            artist.set_visible(False)
-        with _quiet_fonts():
-            self._canvas.draw()
-        for artist in hidden:
-            artist.set_visible(True)
+    def _add_captions(self) -> None:
+        style, layout = self.style, self.layout
+
+        def caption(height: float, size: float) -> Caption:
+            return Caption(self.figure, height, layout.map.width, size=size, font=style.font)
+
+        self._title_line = caption(layout.title, style.title_size)
+        self._subtitle_line = caption(layout.subtitle, style.subtitle_size)
+        self._label_line = caption(layout.label, style.label_size)
+
+    @property
+    def _changing(self) -> list[Artist]:
+        """What a map draws on the background and its raster's pixels, from below."""
+        layers = [artist for layer in self._layers for artist in layer.artists]
+        lines = [line.text for line in (self._title_line, self._subtitle_line, self._label_line)]
+        return [*layers, self._nothing, self._frame, *lines]
+
+    def _draw_background(self) -> Any:
+        """Draw what all maps share, and keep it as pixels."""
+        font = FontProperties(self.style.font, size=self.style.label_size)
+
+        def width(label: str) -> float:
+            return float(self._agg.get_text_width_height_descent(label, font, False)[0])
+
+        with quiet_fonts():
+            bar = color_bar(self.figure, self.style, self.scale, self.layout, width)
+            for artist in (self.figure.patch, *bar):
+                artist.draw(self._agg)
         return self._canvas.copy_from_bbox(self.figure.bbox)
-
-
-class PixelImage(Artist):
-    """An image that fills its axes with one pixel of its own for each of the picture's: nothing resamples it.
-
-    Attributes
-    ----------
-    pixels : (rows, columns, 4) uint8
-        RGBA, top row first; of the size of the axes' box in pixels.
-    """
-
-    def __init__(self, axes: Any) -> None:
-        super().__init__()
-        self.pixels: NDArray[np.uint8] = np.zeros((1, 1, 4), np.uint8)
-        self.set_zorder(0)
-        axes.add_artist(self)
-
-    def draw(self, renderer: Any) -> None:
-        """Draw the image on a renderer of any backend."""
-        if not self.get_visible():
-            return
-        box = self.axes.bbox
-        context = renderer.new_gc()
-        renderer.draw_image(context, box.x0, box.y0, self.pixels[::-1])
-        context.restore()
 
 
 def template_fields(shared: SharedData, job: Job) -> dict[str, Any]:
@@ -262,33 +221,40 @@ def template_fields(shared: SharedData, job: Job) -> dict[str, Any]:
     }
 
 
-def _set_paths(feature: Any, view: View, area: PathPatch, line: PathPatch) -> None:
-    line.set_path(_path(*feature.lines(view), Path.LINETO))
-    if area.get_visible():
-        area.set_path(_path(*feature.areas(view), Path.CLOSEPOLY))
+def _figure(style: Style, layout: Layout) -> Figure:
+    width, height = (_inches(pixels, style.dpi) for pixels in (layout.size.width, layout.size.height))
+    figure = Figure(figsize=(width, height), dpi=style.dpi, facecolor=style.background)
+    figure.set_layout_engine("none")
+    return figure
 
 
-def _path(xy: NDArray[np.float64], begins: NDArray[np.intp], last: int) -> Path:
-    """Return a path of the lines that begin at some vertices; `last` is the code of their last vertices."""
-    if not len(xy):
-        return Path(np.zeros((1, 2)))
-    codes = np.full(len(xy), Path.LINETO, Path.code_type)
-    codes[np.append(begins[1:], len(xy)) - 1] = last
-    codes[begins] = Path.MOVETO
-    return Path(xy, codes)
+def _inches(pixels: int, dpi: float) -> float:
+    """Return a length that is not less than `pixels` when it is multiplied by `dpi` again and cut off."""
+    inches = pixels / dpi
+    return inches if inches * dpi >= pixels else float(np.nextafter(inches, np.inf))
 
 
-def _statistics(known: Plane) -> tuple[float, float, float]:
-    """Return least, greatest and mean value; NaN of none."""
+def _value_range(shared: SharedData, style: Style) -> tuple[float, float]:
+    """Return the raster's least and greatest value, where the style leaves one of the palette's ends open."""
+    if style.levels is None and (style.min is None or style.max is None):
+        return shared.raster.value_range
+    return float("nan"), float("nan")
+
+
+def _check_layers(lines: Mapping[str, Line], shared: SharedData) -> None:
+    known = list(shared.features)
+    for name in lines:
+        if name not in known:
+            there_are = ", ".join(known) or "none"
+            raise FeatureError(
+                f'there is no boundary layer "{name}"{nearest(name, known)}; there are {there_are}'
+            )
+
+
+def _statistics(values: Plane) -> dict[str, float]:
+    """Return least, greatest and mean of the values that are finite; NaN of none."""
+    known = values if np.isfinite(values.min() - values.max()) else values[np.isfinite(values)]
     if not known.size:
-        return (float("nan"),) * 3
-    return float(known.min()), float(known.max()), float(known.mean(dtype=np.float64))
-
-
-@contextmanager
-def _quiet_fonts() -> Iterator[None]:
-    """A character that the font lacks shows as a box: worth no warning for each of 3,000 maps."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
-        warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support .* natively")
-        yield
+        return dict.fromkeys(STATISTICS_FIELDS, float("nan"))
+    found = float(known.min()), float(known.max()), float(known.mean(dtype=np.float64))
+    return dict(zip(STATISTICS_FIELDS, found, strict=True))

@@ -81,7 +81,7 @@ class Template:
         )
 
     def _check_field(self, field: str, spec: str, conversion: str | None) -> None:
-        known = field in self.known or field.startswith("region.") or "." not in field
+        known = field in self.known or field.startswith("region.") or field.isidentifier()
         if not field or not known or conversion or "{" in spec or not _is_name(field):
             raise StyleError(
                 f'template "{self.text}": there is no field {{{field}}}{nearest(field, self.known)}; '
@@ -99,6 +99,11 @@ def _is_name(field: str) -> bool:
 
 
 def _shown(field: str, spec: str, values: Mapping[str, Any]) -> str:
+    if field not in values:
+        known = list(values)
+        raise StyleError(
+            f"there is no field {{{field}}}{nearest(field, known)}; there are {', '.join(known)}"
+        )
     value = values[field]
     if value is None or value != value:
         return "no data"
