@@ -49,9 +49,10 @@ def only(outcomes: Iterator[Outcome[Any, Any]]) -> Any:
 
 
 def run_script(script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a process of its own."""
+    """Run a script in a process of its own, with buffered output."""
     command = [sys.executable, "-c", textwrap.dedent(script)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=env)
 
 
 # Jobs and their outcomes
@@ -392,8 +393,8 @@ def test_what_a_parent_has_in_its_buffers_or_does_at_its_end_happens_once(tmp_pa
         file = open({str(tmp_path / "text")!r}, "w")
         file.write("once")
         try:
-            with Pool(lambda n: print("job", n, end=" "), workers=1) as pool:
-                list(pool.run([1, 2]))
+            with Pool(lambda n: print("job", n, end=" ") if n else os._exit(0), workers=1) as pool:
+                list(pool.run([1, 2, 0]))
         finally:
             print("finally", end=" ")
     """)
@@ -492,6 +493,16 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
         Pool(double, **options)
 
 
+def test_closing_a_pool_does_not_wait_for_the_workers_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "CLOSE_GRACE", 20)
+    with Pool(double, workers=1) as first, Pool(double, workers=1) as second:
+        list(first.run([1]))
+        list(second.run([1]))  # its worker holds a copy of all that is open here
+        begin = time.monotonic()
+        first.close()
+        assert time.monotonic() - begin < 10
+
+
 # Where the system gives less help
 
 
@@ -581,12 +592,33 @@ def test_a_pool_works_in_a_thread() -> None:
 def test_a_tool_that_dies_of_broken_pipes_does_not_die_of_dead_workers() -> None:
     done = run_script("""
         import os, signal
+        from forkmaps import workers
         from forkmaps.pool import Pool
+
+        def die_in_the_middle(channel, size):
+            read(channel, min(size, 1000))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        read = workers.read
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        with Pool(lambda job: job or os.kill(os.getpid(), signal.SIGKILL), workers=1) as pool:
-            print(*(type(outcome).__name__ for outcome in pool.run([b"x", None, b"x" * 5_000_000])))
+        prepare = lambda: setattr(workers, "read", die_in_the_middle)
+        with Pool(len, workers=1, prepare=prepare) as pool:
+            print(*(outcome.message for outcome in pool.run([bytes(5_000_000)])))
     """)
-    assert done.stdout == "Done Failed Done\n"
+    assert done.stdout.startswith("killed by SIGKILL")
+
+
+def test_a_signal_at_the_moment_of_the_fork_loses_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = os.fork
+
+    def fork_and_interrupt() -> int:
+        pid = fork()
+        signal.raise_signal(signal.SIGINT)  # in both: each has Python's own handler, which raises
+        return pid
+
+    monkeypatch.setattr(os, "fork", fork_and_interrupt)
+    with Pool(double, workers=2) as pool, pytest.raises(KeyboardInterrupt):
+        list(pool.run([1, 2]))
 
 
 def test_messages_survive_a_pickle() -> None:

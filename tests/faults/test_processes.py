@@ -215,6 +215,10 @@ def die_while_reading(marker: Path) -> Callable[[], None]:
     return lambda: setattr(workers, "read", read_half)
 
 
+def no_pidfd(_: int) -> int:
+    raise OSError("no such system call")
+
+
 def test_p3_a_worker_that_dies_in_the_middle_of_its_result_holds_nobody_up(tmp_path: Path) -> None:
     begin = time.monotonic()
     with Pool(lambda n: bytes([n]) * BIG, workers=2, prepare=die_while_sending(tmp_path / "died")) as pool:
@@ -234,11 +238,15 @@ def test_p3_a_worker_that_dies_in_the_middle_of_its_job_holds_nobody_up(tmp_path
     assert sorted(outcome.attempts for outcome in outcomes) == [1, 1, 1, 2]
 
 
-def test_p3_a_dead_worker_is_noticed_though_a_child_of_its_own_keeps_its_socket(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pidfd_open", [os.pidfd_open, no_pidfd])
+def test_p3_a_dead_worker_is_noticed_though_a_child_of_its_own_keeps_its_socket(
+    pidfd_open: Callable[[int], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "pidfd_open", pidfd_open)
     ear, mouth = os.pipe()
     prepare = die_while_sending(tmp_path / "died", leave_a_copy=ear)
     begin = time.monotonic()
-    with Pool(lambda n: bytes([n]) * BIG, workers=2, prepare=prepare) as pool:
+    with Pool(lambda n: bytes([n]) * BIG, workers=1, prepare=prepare) as pool:
         results = values(pool.run(range(4)))
     assert time.monotonic() - begin < 2
     assert results == {n: bytes([n]) * BIG for n in range(4)}
