@@ -193,7 +193,7 @@ class Renderer:
 
     def _draw_background(self) -> Any:
         """Draw what all maps share, and keep it as pixels."""
-        font = FontProperties(self.style.font, size=self.style.label_size)
+        font = FontProperties(family=self.style.font, size=self.style.label_size)
 
         def width(label: str) -> float:
             return float(self._agg.get_text_width_height_descent(label, font, False)[0])
