@@ -332,7 +332,7 @@ def test_a_worker_collects_garbage_and_its_parent_froze_it() -> None:
             assert only(pool.run([1])).value == (True, True)
     finally:
         gc.enable()
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() < 1000
 
 
 def test_a_pool_does_not_thaw_what_somebody_else_froze() -> None:
@@ -340,7 +340,7 @@ def test_a_pool_does_not_thaw_what_somebody_else_froze() -> None:
     try:
         with Pool(double, workers=1) as pool:
             list(pool.run([1]))
-        assert gc.get_freeze_count() > 0
+        assert gc.get_freeze_count() > 1000
     finally:
         gc.unfreeze()
 
@@ -392,8 +392,9 @@ def test_what_a_parent_has_in_its_buffers_or_does_at_its_end_happens_once(tmp_pa
         print("hello", end=" ")
         file = open({str(tmp_path / "text")!r}, "w")
         file.write("once")
+        job = lambda n: print("job", n, end=" ") if n else os._exit(0)
         try:
-            with Pool(lambda n: print("job", n, end=" ") if n else os._exit(0), workers=1) as pool:
+            with Pool(job, workers=1, attempts=1) as pool:
                 list(pool.run([1, 2, 0]))
         finally:
             print("finally", end=" ")

@@ -52,6 +52,9 @@ CLOSE_GRACE = 1.0
 POLL_INTERVAL = 0.05
 """Seconds between looks for dead workers where the system has no pidfd to tell of them."""
 
+FROZEN_BY_PYTHON = 1000
+"""Objects outside of the garbage collector that mean nothing: Python 3.12 starts with some 400."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -204,7 +207,9 @@ class Crew(Generic[J, R]):
         It would write its marks to the memory that workers share, page by page.
         """
         if not (self._froze or self.workers or self.buried):
-            self._froze = gc.get_freeze_count() == 0  # else somebody did before us, and will undo it
+            self._froze = (
+                gc.get_freeze_count() < FROZEN_BY_PYTHON
+            )  # else somebody did before, and will undo it
             gc.collect()
             gc.freeze()
 

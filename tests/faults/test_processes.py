@@ -246,13 +246,15 @@ def test_p3_a_dead_worker_is_noticed_though_a_child_of_its_own_keeps_its_socket(
     ear, mouth = os.pipe()
     prepare = die_while_sending(tmp_path / "died", leave_a_copy=ear)
     begin = time.monotonic()
-    with Pool(lambda n: bytes([n]) * BIG, workers=1, prepare=prepare) as pool:
-        results = values(pool.run(range(4)))
+    try:
+        with Pool(lambda n: bytes([n]) * BIG, workers=1, prepare=prepare) as pool:
+            results = values(pool.run(range(4)))
+    finally:
+        os.write(mouth, b"!")  # lets that child go
+        os.close(ear)
+        os.close(mouth)
     assert time.monotonic() - begin < 2
     assert results == {n: bytes([n]) * BIG for n in range(4)}
-    os.write(mouth, b"!")  # lets that child go
-    os.close(ear)
-    os.close(mouth)
 
 
 def test_p3_a_worker_that_does_not_read_its_job_holds_nobody_up(tmp_path: Path) -> None:
