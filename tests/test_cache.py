@@ -408,6 +408,30 @@ def test_one_changed_byte_in_a_block_changes_the_digest():
     assert len(digests) == len(range(0, array.size, 97))
 
 
+def test_what_crc32_misses_changes_the_digest():
+    generator = [int(bit) for bit in f"{0x104C11DB7:b}"]  # adding a multiple of it leaves a CRC-32 as it was
+    array = RNG.integers(0, 256, cache.DIGEST_BLOCK_BYTES, np.uint8)
+    changed = array.copy()
+    changed[1000:1005] ^= np.packbits(generator, bitorder="little")
+    assert zlib.crc32(changed) == zlib.crc32(array)
+    assert array_digest(changed) != array_digest(array)
+
+
+def test_what_adler32_misses_changes_the_digest():
+    array = np.full(cache.DIGEST_BLOCK_BYTES, 7, np.uint8)
+    changed = array.copy()
+    changed[1000:1003] = 8, 5, 8
+    assert zlib.adler32(changed) == zlib.adler32(array)
+    assert array_digest(changed) != array_digest(array)
+
+
+def test_a_blocks_sums_are_not_taken_for_content(tmp_path):
+    block = bytes(cache.DIGEST_BLOCK_BYTES)
+    (tmp_path / "a").write_bytes(block)
+    (tmp_path / "b").write_bytes(cache._SUMS.pack(zlib.crc32(block), zlib.adler32(block)))
+    assert file_digest(tmp_path / "a") != file_digest(tmp_path / "b")
+
+
 @pytest.mark.parametrize("array", [np.empty(0), np.array(1.5), np.empty((0, 4), bool)], ids=str)
 def test_empty_and_scalar_arrays_have_a_digest(array):
     assert array_digest(array) == array_digest(array.copy())
