@@ -115,7 +115,7 @@ def _blake2b(data: bytes) -> str:
 def array_digest(array: Array) -> str:
     """Digest an array's values, shape and dtype, whatever its layout and byte order.
 
-    98 MB take 10 ms where they are contiguous and `deflate` is installed, 140 ms with zlib.
+    98 MB take 9 to 14 ms where they are contiguous and `deflate` is installed, 105 ms with zlib.
     """
     dtype = array.dtype.newbyteorder("<").str
     return key_of("array", dtype, array.shape, _digest(blocks_of(array, DIGEST_BLOCK_BYTES)))
@@ -125,7 +125,7 @@ def file_digest(path: Path) -> str:
     """Digest all bytes of a file, or of the files in a folder; of a .shp also of its sidecar files.
 
     The names count only below the folder, and by their suffix: a copy elsewhere has the same digest. A
-    shapefile of 14 MB takes 5 ms where `deflate` is installed (`hashlib.file_digest` with BLAKE2b: 40 ms).
+    shapefile of 17 MB takes 3 to 8 ms where `deflate` is installed, 24 ms with zlib, 40 with BLAKE2b.
 
     Raises
     ------
