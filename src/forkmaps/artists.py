@@ -15,7 +15,10 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
+from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
+
+from forkmaps.paths import path_of
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
@@ -51,7 +54,12 @@ class PixelImage(Artist):
     def draw(self, renderer: Any) -> None:
         """Draw the image on a renderer of any backend."""
         context = renderer.new_gc()
-        renderer.draw_image(context, self.box.x0, self.box.y0, self.pixels[::-1])
+        place = self.box.x0, self.box.y0, self.pixels[::-1]
+        if renderer.option_scale_image():
+            # PDF and SVG; told of the size, matplotlib asks for pixels that viewers don't blur.
+            renderer.draw_image(context, *place, Affine2D().scale(self.box.width, self.box.height))
+        else:
+            renderer.draw_image(context, *place)
         context.restore()
 
 
@@ -79,9 +87,9 @@ class LayerArtists:
     def show(self, view: View) -> None:
         """Set the artists to what is in a view."""
         if self._lines.get_visible():
-            self._lines.set_path(_path(*self.feature.lines(view), Path.LINETO))
+            self._lines.set_path(path_of(*self.feature.lines(view), closed=False))
         if self._areas.get_visible():
-            self._areas.set_path(_path(*self.feature.areas(view), Path.CLOSEPOLY))
+            self._areas.set_path(path_of(*self.feature.areas(view), closed=True))
 
 
 class Caption:
@@ -111,11 +119,12 @@ class Caption:
             self._shrink(content, renderer)
 
     def _shrink(self, content: str, renderer: RendererAgg) -> None:
-        width = self._width(renderer)
-        if width <= self.room:
-            return
-        self.text.set_fontsize(self.size * max(self.room / width, _SMALLEST_TEXT))
-        width = self._width(renderer)
+        width, share = self._width(renderer), 1.0
+        # Hinted glyphs don't shrink in proportion, so that one step may not do.
+        while width > self.room and share > _SMALLEST_TEXT:
+            share = max(share * self.room / width, _SMALLEST_TEXT)
+            self.text.set_fontsize(self.size * share)
+            width = self._width(renderer)
         while width > self.room and content:
             content = content[: min(int(len(content) * self.room / width), len(content) - 1)]
             self.text.set_text(content.rstrip() + "…" if content else "")
@@ -149,16 +158,6 @@ def quiet_fonts() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support .* natively")
         yield
-
-
-def _path(xy: NDArray[np.float64], begins: NDArray[np.intp], last: np.uint8) -> Path:
-    """Return a path of the lines that begin at some vertices; `last` is the code of their last vertices."""
-    if not len(xy):
-        return _NOTHING
-    codes = np.full(len(xy), Path.LINETO, Path.code_type)
-    codes[np.append(begins[1:], len(xy)) - 1] = last
-    codes[begins] = Path.MOVETO
-    return Path(xy, codes)
 
 
 _NOTHING = Path(np.zeros((1, 2)))

@@ -10,13 +10,13 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import cartopy.mpl.geoaxes  # noqa: F401  (here, so that workers need not: add_axes would import it in each)
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
@@ -41,7 +41,13 @@ _VECTOR_METADATA: dict[VectorFormat, dict[str, Any]] = {
     "svg": {"Creator": "forkmaps", "Date": None},
 }
 """No dates, so that the same map has the same bytes."""
-_VECTOR_SETTINGS: Any = {"svg.hashsalt": "forkmaps", "svg.fonttype": "path", "savefig.bbox": None}
+_VECTOR_SETTINGS: Any = {
+    "svg.hashsalt": "forkmaps",
+    "svg.fonttype": "path",
+    "svg.image_inline": True,
+    "savefig.bbox": None,
+}
+"""What a user's own matplotlib settings must not change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Renderer:
     StyleError
         The picture is too small for a map beside its texts.
     FeatureError
-        `lines` names a layer that there is none of.
+        `lines` names a layer that there is none of, or fills one that was loaded without its areas.
     """
 
     def __init__(self, shared: SharedData, style: Style, lines: Mapping[str, Line] | None = None) -> None:
@@ -88,8 +94,8 @@ class Renderer:
         self._title = Template(style.title, MAP_FIELDS)
         self._subtitle = Template(style.subtitle, MAP_FIELDS)
         self.figure = _figure(style, self.layout)
-        self._canvas: Any = FigureCanvasAgg(self.figure)
-        self._agg: RendererAgg = self._canvas.get_renderer()
+        self._canvas = cast(Any, FigureCanvasAgg(self.figure))  # which has no types
+        self._agg = self._canvas.get_renderer()
         self._add_map()
         self._add_captions()
         self._background = self._draw_background()
@@ -243,11 +249,14 @@ def _value_range(shared: SharedData, style: Style) -> tuple[float, float]:
 
 def _check_layers(lines: Mapping[str, Line], shared: SharedData) -> None:
     known = list(shared.features)
-    for name in lines:
+    for name, line in lines.items():
         if name not in known:
             there_are = ", ".join(known) or "none"
+            hint = nearest(name, known)
+            raise FeatureError(f'there is no boundary layer "{name}"{hint}; there are {there_are}')
+        if line.fill != "none" and not shared.features[name].filled:
             raise FeatureError(
-                f'there is no boundary layer "{name}"{nearest(name, known)}; there are {there_are}'
+                f'the boundary layer "{name}" has no areas to fill with {line.fill}; load it with filled=True'
             )
 
 

@@ -76,7 +76,7 @@ class Template:
         `clean` is applied to each shown value (not to the template's own text).
         """
         return "".join(
-            literal + ("" if field is None else clean(_shown(field, spec, values)))
+            literal + ("" if field is None else clean(self._shown(field, spec, values)))
             for literal, field, spec, _ in self.parts
         )
 
@@ -93,23 +93,22 @@ class Template:
             except ValueError as error:
                 raise StyleError(f'template "{self.text}": {{{field}:{spec}}}: {error}') from error
 
+    def _shown(self, field: str, spec: str, values: Mapping[str, Any]) -> str:
+        if field not in values:
+            raise StyleError(
+                f'template "{self.text}": there is no field {{{field}}}{nearest(field, list(values))}; '
+                f"there are {', '.join(values)}"
+            )
+        value = values[field]
+        if value is None or value != value:
+            return "no data"
+        try:
+            return format(value, spec)
+        except ValueError as error:
+            raise StyleError(
+                f'template "{self.text}": {{{field}:{spec}}} does not fit the value "{value}": {error}'
+            ) from error
+
 
 def _is_name(field: str) -> bool:
     return all(part and not part.startswith("_") for part in field.split(".")) and "[" not in field
-
-
-def _shown(field: str, spec: str, values: Mapping[str, Any]) -> str:
-    if field not in values:
-        known = list(values)
-        raise StyleError(
-            f"there is no field {{{field}}}{nearest(field, known)}; there are {', '.join(known)}"
-        )
-    value = values[field]
-    if value is None or value != value:
-        return "no data"
-    try:
-        return format(value, spec)
-    except ValueError as error:
-        raise StyleError(
-            f'template field {{{field}:{spec}}} does not fit the value "{value}": {error}'
-        ) from error
