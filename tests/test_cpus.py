@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from forkmaps import cpus
-from forkmaps.cpus import cgroup_quota, usable_cpus, worker_count
 from forkmaps.errors import PoolError
+from forkmaps.pool import cpus
+from forkmaps.pool.cpus import cgroup_quota, usable_cpus, worker_count
 
 
 def cgroups(folder: Path, own: str, files: dict[str, str]) -> float | None:

@@ -19,9 +19,8 @@ from typing import Any
 import psutil
 import pytest
 
-from forkmaps import crew, handles, workers
 from forkmaps.errors import PoolError
-from forkmaps.pool import Done, Failed, Outcome, Pool
+from forkmaps.pool import Done, Failed, Outcome, Pool, crew, handles, workers
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -593,7 +592,7 @@ def test_a_pool_works_in_a_thread() -> None:
 def test_a_tool_that_dies_of_broken_pipes_does_not_die_of_dead_workers() -> None:
     done = run_script("""
         import os, signal
-        from forkmaps import workers
+        from forkmaps.pool import workers
         from forkmaps.pool import Pool
 
         def die_in_the_middle(channel, size):

@@ -26,9 +26,8 @@ from typing import Any
 import psutil
 import pytest
 
-from forkmaps import workers
 from forkmaps.errors import PoolError
-from forkmaps.pool import Done, Failed, Pool
+from forkmaps.pool import Done, Failed, Pool, workers
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -282,7 +281,7 @@ def test_p3_a_worker_that_stops_in_the_middle_of_its_result_is_stopped(
         send(channel, answer)
 
     send = workers.send
-    monkeypatch.setattr("forkmaps.handles.TRANSFER_LIMIT", DEADLINE)
+    monkeypatch.setattr("forkmaps.pool.handles.TRANSFER_LIMIT", DEADLINE)
     with Pool(draw, workers=1, prepare=lambda: setattr(workers, "send", send_half)) as pool:
         (outcome,) = pool.run([1])
     assert (outcome.cause, outcome.message) == ("timeout", "it stopped in the middle of sending its result")

@@ -22,7 +22,7 @@ WORKER_MB = 45.0
 _BARE = """
 import os
 import forkmaps.batch, forkmaps.cli, forkmaps.mapset, forkmaps.plan, forkmaps.regionlayer
-from forkmaps.tasks import memory_of
+from forkmaps.pool.tasks import memory_of
 print(memory_of(os.getpid()).pss_mb)
 """
 
@@ -52,7 +52,7 @@ def bare_process() -> float:
 def run(loaded: Any, workers: int) -> dict[str, Any]:
     """Draw with a number of workers, and return the memory of each, and the sum with their parent's."""
     from forkmaps.pool import Pool
-    from forkmaps.tasks import memory_of
+    from forkmaps.pool.tasks import memory_of
     from parts.common import value_of
 
     drawer = loaded.drawer()

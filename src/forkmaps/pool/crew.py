@@ -24,9 +24,9 @@ from signal import SIGTERM
 from typing import Generic, TypeVar
 
 from forkmaps.errors import PoolError
-from forkmaps.handles import NEVER, GarbledError, Worker, fork_worker, signals_blocked
-from forkmaps.tasks import Cause, Done, Failed, Outcome, Task, Tasks, WorkerReport, memory_of
-from forkmaps.workers import Answer, Brief, Raised, Ready, Returned, describe, pickled, stack, unpickled
+from forkmaps.pool.handles import NEVER, GarbledError, Worker, fork_worker, signals_blocked
+from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, Task, Tasks, WorkerReport, memory_of
+from forkmaps.pool.workers import Answer, Brief, Raised, Ready, Returned, describe, pickled, stack, unpickled
 
 J = TypeVar("J")
 R = TypeVar("R")

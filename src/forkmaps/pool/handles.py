@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from forkmaps.tasks import Cause, Memory, Task
-from forkmaps.workers import (
+from forkmaps.pool.tasks import Cause, Memory, Task
+from forkmaps.pool.workers import (
     EXIT_OUT_OF_MEMORY,
     HEADER,
     Answer,

@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from forkmaps.cpus import usable_cpus, worker_count
-from forkmaps.crew import Crew
 from forkmaps.errors import PoolError
-from forkmaps.handles import NEVER
-from forkmaps.tasks import Cause, Done, Failed, Outcome, WorkerReport, memory_of
-from forkmaps.workers import describe, stack
+from forkmaps.pool.cpus import usable_cpus, worker_count
+from forkmaps.pool.crew import Crew
+from forkmaps.pool.handles import NEVER
+from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, WorkerReport, memory_of
+from forkmaps.pool.workers import describe, stack
 
 __all__ = ["Cause", "Done", "Failed", "Outcome", "Pool", "WorkerReport", "usable_cpus", "worker_count"]
 
