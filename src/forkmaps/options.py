@@ -160,7 +160,7 @@ def _is_key(part: str) -> bool:
 
 
 _TYPE_LABELS = frozenset(
-    {"str", "int", "float", "bool", "none", "path", "constrained-str", "constrained-int", "constrained-float"}
+    {"str", "int", "float", "bool", "none", "constrained-str", "constrained-int", "constrained-float"}
 )
 
 

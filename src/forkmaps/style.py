@@ -81,6 +81,7 @@ Palette = Annotated[str, AfterValidator(_palette)]
 TemplateText = Annotated[str, AfterValidator(_template)]
 Font = Annotated[str, AfterValidator(_font)]
 Points = Annotated[float, Field(ge=0, le=100)]
+TextSize = Annotated[float, Field(ge=1, le=200)]
 Inches = Annotated[float, Field(gt=0, le=200)]
 
 
@@ -118,9 +119,9 @@ class Style(Options):
     dpi: Annotated[float, Field(gt=0, le=1200)] = 100.0
     title: TemplateText = "{region.title}"
     subtitle: TemplateText = ""
-    title_size: Points = 16.0
-    subtitle_size: Points = 11.0
-    label_size: Points = 10.0
+    title_size: TextSize = 16.0
+    subtitle_size: TextSize = 11.0
+    label_size: TextSize = 10.0
     font: Font = _BUNDLED_FONT
     background: Opaque = "white"
     frame: Points = 0.8

@@ -81,17 +81,18 @@ class Template:
         )
 
     def _check_field(self, field: str, spec: str, conversion: str | None) -> None:
+        if conversion or "{" in spec or "[" in field:
+            raise StyleError(
+                f'template "{self.text}": {{{field}}} can only have a format after a colon, as in {{max:.1f}}'
+            )
         known = field in self.known or field.startswith("region.") or field.isidentifier()
-        if not field or not known or conversion or "{" in spec or not _is_name(field):
+        if not known or not _is_name(field):
             raise StyleError(
                 f'template "{self.text}": there is no field {{{field}}}{nearest(field, self.known)}; '
                 f"there are {', '.join(self.known)}, and {{region.COLUMN}} for each column of the region list"
             )
         if field in _SAMPLES:
-            try:
-                format(_SAMPLES[field], spec)
-            except ValueError as error:
-                raise StyleError(f'template "{self.text}": {{{field}:{spec}}}: {error}') from error
+            self._format(field, spec, _SAMPLES[field])
 
     def _shown(self, field: str, spec: str, values: Mapping[str, Any]) -> str:
         if field not in values:
@@ -100,15 +101,16 @@ class Template:
                 f"there are {', '.join(values)}"
             )
         value = values[field]
-        if value is None or value != value:
-            return "no data"
+        return "no data" if value is None or value != value else self._format(field, spec, value)
+
+    def _format(self, field: str, spec: str, value: Any) -> str:
         try:
             return format(value, spec)
         except ValueError as error:
             raise StyleError(
-                f'template "{self.text}": {{{field}:{spec}}} does not fit the value "{value}": {error}'
+                f'template "{self.text}": {{{field}:{spec}}} does not fit a value like "{value}": {error}'
             ) from error
 
 
 def _is_name(field: str) -> bool:
-    return all(part and not part.startswith("_") for part in field.split(".")) and "[" not in field
+    return all(part and not part.startswith("_") for part in field.split("."))

@@ -17,7 +17,7 @@ _PLAIN = (1e-4, 1e7)
 """Range of the largest number that is written without an exponent."""
 _SHARE_OF_DISTANCE, _SHARE_OF_NUMBER = 1e-6, 1e-3
 """Written numbers are off by no more than these shares of the least distance of two, and of themselves."""
-_NOISE = 1e-12
+_NOISE = 1e-14
 """Numbers smaller than this share of the largest are zeros that rounding has spoilt."""
 _MOST_DECIMALS = 15
 

@@ -1,0 +1,98 @@
+"""A style is checked when it is made, and says what is wrong with it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from forkmaps.errors import StyleError
+from forkmaps.projection import Size
+from forkmaps.style import MOST_PIXELS, Line, Style
+
+
+def test_defaults_are_14_by_9_inches_at_100_dpi():
+    assert Style().size == Size(1400, 900)
+
+
+def test_size_is_in_whole_pixels():
+    assert Style(width=3.333, height=2.5, dpi=150).size == Size(500, 375)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"palette": "virdis"}, '"virdis" is not a palette; did you mean "viridis"'),
+        ({"no_data": "grren"}, 'no_data: "grren" is not a color; did you mean "green"'),
+        ({"under": "#12"}, "under:"),
+        ({"colors": ["red", "bleu"], "levels": [1, 2, 3]}, r'colors \(no. 2\): "bleu" is not a color'),
+        ({"colors": ["red"]}, "two or more"),
+        (
+            {"colors": ["red"], "levels": [1, 2, 3]},
+            "3 levels have 2 steps between them, but there are 1 colors",
+        ),
+        ({"levels": [1]}, "two or more ascending numbers"),
+        ({"levels": [1, 1]}, "two or more ascending numbers"),
+        ({"levels": [2, 1]}, "two or more ascending numbers"),
+        ({"levels": [1, float("nan")]}, r"levels \(no. 2\): a finite number"),
+        ({"levels": [1, 2], "min": 0}, "exclude each other"),
+        (
+            {"levels": list(range(12)), "palette": "tab10"},
+            '11 steps .* the palette "tab10" has only 10 colors',
+        ),
+        ({"min": 2, "max": 1}, "min 2 is not less than max 1"),
+        ({"min": 1, "max": 1}, "min 1 is not less than max 1"),
+        ({"max": float("inf")}, "max: a finite number"),
+        ({"background": "none"}, "background: a color that hides what is behind it"),
+        ({"background": "#ffffff80"}, "background: a color that hides what is behind it"),
+        ({"interpolation": "cubic"}, 'interpolation: "nearest" or "linear" is needed, not "cubic"'),
+        ({"title": "{region.title"}, "title: template"),
+        ({"title": "{maxx:.1f}", "subtitle": "{max:q}"}, r"subtitle: template .*\{max:q\}"),
+        ({"title": "{1}"}, "there is no field {1}"),
+        ({"width": 0}, "width: a number greater than 0"),
+        ({"width": 300}, "width: a number of at most 200"),
+        ({"width": 1, "dpi": 20}, "width x dpi is 20 pixels; 120 to 20000 are possible"),
+        ({"width": 100, "dpi": 300}, f"width x dpi is 30000 pixels; 120 to {MOST_PIXELS}"),
+        ({"title_size": 0}, "title_size: a number of at least 1"),
+        ({"frame": -1}, "frame: a number of at least 0"),
+        ({"font": "DejaVu Sand"}, 'font: the font "DejaVu Sand" is not on this machine.*mean "DejaVu Sans"'),
+        ({"pallete": "viridis"}, 'no option "pallete"; did you mean "palette"'),
+        ({"ticks": "1, 2"}, "ticks: a list is needed"),
+    ],
+)
+def test_what_is_refused(options, message):
+    with pytest.raises(StyleError, match=message):
+        Style(**options)
+
+
+def test_all_faults_are_told_at_once():
+    with pytest.raises(StyleError) as caught:
+        Style(palette="x", dpi="a", colour="b")
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("font", ["DejaVu Sans", "DejaVu Serif", "sans-serif", "monospace"])
+def test_fonts_that_are_there(font):
+    assert Style(font=font).font == font
+
+
+@pytest.mark.parametrize("color", ["white", "none", "#abc", "#aabbccdd", "0.5", "C1", "tab:blue"])
+def test_colors_that_are_taken(color):
+    assert Line(fill=color).fill == color
+
+
+def test_lines_are_checked_too():
+    with pytest.raises(StyleError, match="Line: linewidth: a number of at least 0"):
+        Line(linewidth=-1)
+
+
+def test_lists_from_a_file_are_taken():
+    style = Style.model_validate({"levels": [0, 1.5, 3], "ticks": [0], "colors": ["red", "blue"]})
+    assert style.levels == (0.0, 1.5, 3.0)
+
+
+def test_a_style_loads_no_fonts():
+    code = (
+        "import sys; from forkmaps.style import Style; Style(); "
+        "sys.exit('matplotlib.font_manager' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
