@@ -269,6 +269,12 @@ class TestTexts:
         renderer.picture(Job(Region("away", Extent(10, 20, 40, 50))))
         assert renderer.figure.texts[0].get_text() == "no data no data no data"
 
+    def test_negative_numbers_have_a_minus_sign(self):
+        shared = data_of(np.full((20, 30), -2.5))
+        renderer = Renderer(shared, Style(**SMALL, title="{min:.1f}, {region.text}, north-5"), {})
+        renderer.picture(Job(Region("r", PLAINS.extent, fields={"text": "2026-01-02"})))
+        assert renderer.figure.texts[0].get_text() == "\N{MINUS SIGN}2.5, 2026-01-02, north-5"
+
     @pytest.mark.parametrize(
         ("name", "unit", "options", "label"),
         [

@@ -8,6 +8,7 @@ map can be written as PDF or SVG too. There are no files here, no processes, and
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -140,8 +141,8 @@ class Renderer:
         fields = template_fields(self.shared, job)
         if (self._title.fields | self._subtitle.fields).intersection(STATISTICS_FIELDS):
             fields |= _statistics(values)
-        self._title_line.show(self._title.format(fields), self._agg)
-        self._subtitle_line.show(self._subtitle.format(fields), self._agg)
+        self._title_line.show(self._title.format(fields, clean=_with_minus), self._agg)
+        self._subtitle_line.show(self._subtitle.format(fields, clean=_with_minus), self._agg)
         self._label_line.show(self._label(job.band), self._agg)
         self._nothing.set_visible(not np.isfinite(values).any())
 
@@ -258,6 +259,11 @@ def _check_layers(lines: Mapping[str, Line], shared: SharedData) -> None:
             raise FeatureError(
                 f'the boundary layer "{name}" has no areas to fill with {line.fill}; load it with filled=True'
             )
+
+
+def _with_minus(value: str) -> str:
+    """Return a text whose negative numbers have the minus sign that the color bar's have."""
+    return re.sub(r"(?<![\w-])-(?=\d)", "\N{MINUS SIGN}", value)
 
 
 def _statistics(values: Plane) -> dict[str, float]:
