@@ -25,6 +25,8 @@ _BINS_PER_STEP = 4
 """Bins of the look-up of levels per narrowest step between two levels: none holds two levels, with room."""
 _MOST_BINS = 1 << 16
 """Levels so uneven that they need more bins are found by binary search, ten times as slow."""
+_NARROWEST_STEP = 1e-30
+"""... and so are levels closer than this, whose bins per unit float32 can't hold."""
 _STRIP_ROWS = 48
 """Rows that are colored at a time: few enough for their arrays to stay in the CPU's cache."""
 
@@ -120,7 +122,7 @@ class _Steps:
         """Return the step that each bin begins in, and how many bins there are in a unit."""
         limits = self.limits.astype(float)
         span, narrowest = limits[-1] - limits[0], np.diff(limits).min()
-        if span * _BINS_PER_STEP > narrowest * _MOST_BINS:
+        if span * _BINS_PER_STEP > narrowest * _MOST_BINS or narrowest < _NARROWEST_STEP:
             return None, np.float32(0)
         per_unit = np.float32(_BINS_PER_STEP / narrowest)
         begins = limits[0] + np.arange(np.ceil(span * float(per_unit))) / float(per_unit)
