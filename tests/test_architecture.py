@@ -111,6 +111,8 @@ def test_an_unknown_public_name_is_an_attribute_error():
 
 
 def test_importing_the_package_imports_nothing_heavy():
-    code = "import forkmaps, sys; print(sorted({'numpy', 'matplotlib', 'cartopy', 'pandas'} & set(sys.modules)))"
+    code = (
+        "import forkmaps, sys; print(sorted({'numpy', 'matplotlib', 'cartopy', 'pandas'} & set(sys.modules)))"
+    )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

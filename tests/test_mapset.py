@@ -1,10 +1,10 @@
 """Map set files: what they say, and what is said of wrong ones."""
 
 import pytest
-from small import SET, make_set
 
 from forkmaps.errors import ForkmapsError, MapSetError, ProjectionError, RasterError
 from forkmaps.mapset import read_mapset
+from small import SET, make_set
 
 
 def fault(tmp_path, old, new):
@@ -39,19 +39,25 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(tmp_path):
 
 
 def test_all_mistakes_are_told_at_once(tmp_path):
-    text = SET.replace("dpi = 60", 'dpi = "sixty"\npalette = "viridus"').replace("linewidth = 1.0", "linewidth = -1")
+    text = SET.replace("dpi = 60", 'dpi = "sixty"\npalette = "viridus"').replace(
+        "linewidth = 1.0", "linewidth = -1"
+    )
     with pytest.raises(MapSetError) as caught:
         read_mapset(make_set(tmp_path, text))
     lines = str(caught.value).splitlines()
     assert len(lines) == 3
     assert any('style.palette: "viridus" is not a palette; did you mean "viridis"?' in line for line in lines)
     assert any('style.dpi: a number is needed, not "sixty"' in line for line in lines)
-    assert any("boundaries (no. 1).linewidth: a number of at least 0 is needed, not -1" in line for line in lines)
+    assert any(
+        "boundaries (no. 1).linewidth: a number of at least 0 is needed, not -1" in line for line in lines
+    )
 
 
 def test_a_missing_file_tells_of_those_that_are_there(tmp_path):
     make_set(tmp_path)
-    with pytest.raises(MapSetError, match=r"sett\.toml: there is no such map set file; in .* there are set\.toml"):
+    with pytest.raises(
+        MapSetError, match=r"sett\.toml: there is no such map set file; in .* there are set\.toml"
+    ):
         read_mapset(tmp_path / "sett.toml")
 
 
@@ -125,7 +131,9 @@ def test_bands_are_chosen_by_number_name_and_time(tmp_path):
 
 def test_an_unknown_band_is_told_with_those_there_are(tmp_path):
     mapset = read_mapset(make_set(tmp_path, SET, bands=2)).with_bands(["hour 9"])
-    with pytest.raises(RasterError, match="has no band \"hour 9\".* it has 1 hour 1 2026-01-01T06:00Z, 2 hour 2"):
+    with pytest.raises(
+        RasterError, match='has no band "hour 9".* it has 1 hour 1 2026-01-01T06:00Z, 2 hour 2'
+    ):
         mapset.load()
 
 

@@ -1,11 +1,11 @@
 """Plans: which picture goes where, and what is refused before anything is drawn."""
 
 import pytest
-from small import REGIONS, SET, make_set
 
 from forkmaps.errors import OutputError, RegionError, StyleError
 from forkmaps.mapset import read_mapset
 from forkmaps.plan import plan_maps
+from small import REGIONS, SET, make_set
 
 
 def plan(tmp_path, text=SET, regions=REGIONS, bands=1):
@@ -20,7 +20,12 @@ def names(planned, folder):
 
 def test_there_is_a_picture_for_each_region_at_each_band(tmp_path):
     text = SET.replace("{region.name}.png", "{band.number:02d}/{region.name}.png")
-    assert names(plan(tmp_path, text, bands=2), tmp_path) == ["01/north.png", "02/north.png", "01/south.png", "02/south.png"]
+    assert names(plan(tmp_path, text, bands=2), tmp_path) == [
+        "01/north.png",
+        "02/north.png",
+        "01/south.png",
+        "02/south.png",
+    ]
 
 
 def test_times_and_columns_name_files(tmp_path):
@@ -48,7 +53,9 @@ def test_a_region_outside_of_the_raster_is_refused_with_the_rasters_extent(tmp_p
     assert "north" not in str(caught.value).replace("north_", "")
 
 
-@pytest.mark.parametrize("row", ["all,-170,-30,5,70,x", "touch,-90.4,-80,35,45,x", "tiny,-100.01,-100,40,40.01,x"])
+@pytest.mark.parametrize(
+    "row", ["all,-170,-30,5,70,x", "touch,-90.4,-80,35,45,x", "tiny,-100.01,-100,40,40.01,x"]
+)
 def test_regions_larger_smaller_and_partly_on_the_raster_are_fine(tmp_path, row):
     assert len(plan(tmp_path, SET, f"name,west,east,south,north,title\n{row}\n")) == 1
 

@@ -5,11 +5,11 @@ import os
 
 import numpy as np
 import pytest
-from small import make_raster, make_set
 
 from forkmaps.errors import ForkmapsError
 from forkmaps.mapset import read_mapset
 from forkmaps.shared import SharedData, raster_reads, set_shared_data, shared_data
+from small import make_raster, make_set
 
 
 @pytest.fixture(autouse=True)

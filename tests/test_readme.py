@@ -1,0 +1,91 @@
+"""What the README shows works as it stands there."""
+
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from small import make_raster
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    """The fenced code blocks of a language, their indentation taken off."""
+    parts = re.split(r"^ *```(.*)\n", README, flags=re.MULTILINE)
+    return [
+        textwrap.dedent(text)
+        for label, text in zip(parts[1::4], parts[2::4], strict=True)
+        if label == language
+    ]
+
+
+def forkmaps(folder, *arguments):
+    command = [sys.executable, "-m", "forkmaps.cli", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+
+
+def in_indented_block(start):
+    return next(text for text in blocks("") if text.startswith(start))
+
+
+@pytest.fixture
+def five_minutes(tmp_path):
+    """The folder that the section "Your own raster in five minutes" describes."""
+    (tmp_path / "rain.toml").write_text(next(text for text in blocks("toml") if "rain.tif" in text))
+    (tmp_path / "regions.csv").write_text(in_indented_block("name,west,east,south,north,title"))
+    make_raster(tmp_path / "rain.tif", bounds=(-180, -90, 180, 90))
+    for layer in ("counties", "states"):
+        for file in (ROOT / "data" / "boundaries").glob(f"{layer}.*"):
+            shutil.copy(file, tmp_path)
+    return tmp_path
+
+
+def test_the_five_minutes_section_draws_its_maps(five_minutes):
+    checked = forkmaps(five_minutes, "check", "rain.toml")
+    assert checked.returncode == 0, checked.stderr
+    assert "2026010106/Ohio.png" in checked.stdout
+    drawn = forkmaps(five_minutes, "render", "rain.toml")
+    assert drawn.returncode == 0, drawn.stderr
+    for name in ("Ohio", "Fiji"):
+        with Image.open(five_minutes / "maps" / "2026010106" / f"{name}.png") as picture:
+            assert picture.size == (1400, 900)
+
+
+def test_the_error_shown_is_the_one_given(five_minutes):
+    path = five_minutes / "rain.toml"
+    path.write_text(path.read_text().replace('"Blues"', '"blues"'))
+    told = forkmaps(five_minutes, "render", "rain.toml").stderr
+    assert told in README
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names = {}
+    exec(next(text for text in blocks("python") if "read_mapset" in text), names)
+    assert names["shared"].x.shape == (781, 1440)
+    assert len(names["regions"]) == 12
+
+
+def test_every_option_of_the_command_is_named():
+    for command in ("render", "check"):
+        shown = forkmaps(ROOT, command, "--help").stdout
+        for option in set(re.findall(r"--[a-z]+[a-z-]*", shown)) - {"--help"}:
+            assert option in README, option
+
+
+def test_every_key_of_a_map_set_is_named():
+    from forkmaps.mapset import MapSetOptions
+    from forkmaps.style import Line
+
+    fields = MapSetOptions.model_fields
+    tables = [fields[name].annotation for name in ("raster", "regions", "output")]
+    for table in (*tables, Line):
+        for key in table.model_fields:
+            assert f"`{key}`" in README, key
