@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forkmaps.errors import StyleError
@@ -11,6 +11,7 @@ from forkmaps.projection import Size
 from forkmaps.style import Style
 
 
+@settings(deadline=None)
 @given(
     width=st.floats(2, 25),
     height=st.floats(2, 25),

@@ -3,7 +3,7 @@
 import datetime as dt
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forkmaps.errors import StyleError
@@ -100,6 +100,7 @@ def test_a_value_that_the_format_does_not_fit():
         Template("{region.title:.1f}", MAP_FIELDS).format(VALUES)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_a_template_or_an_error_of_ours(text):
     try:

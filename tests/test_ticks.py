@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forkmaps.ticks import Ruler, written
@@ -32,9 +32,11 @@ def assert_apart(ruler, ticks):
     assert not spans or (spans[0][0] >= -30.01 and spans[-1][1] <= ruler.length + 30.01)
 
 
+any_speed = settings(deadline=None)
 finite = st.floats(-1e9, 1e9, allow_subnormal=False)
 
 
+@any_speed
 @given(finite, st.floats(1e-3, 1e9), st.floats(20, 2000))
 def test_round_numbers_never_touch(low, span, length):
     ruler = ruler_of((low, low + span), length)
@@ -44,6 +46,7 @@ def test_round_numbers_never_touch(low, span, length):
     assert len({tick.label for tick in ticks if tick.label}) == len([tick for tick in ticks if tick.label])
 
 
+@any_speed
 @given(st.lists(finite, min_size=2, max_size=60, unique=True), st.floats(20, 2000))
 def test_levels_never_touch(levels, length):
     ruler = ruler_of(tuple(sorted(levels)), length, stepped=True)
@@ -54,6 +57,7 @@ def test_levels_never_touch(levels, length):
     )
 
 
+@any_speed
 @given(st.lists(finite, max_size=30), st.floats(20, 2000))
 def test_given_ticks_never_touch(values, length):
     ruler = ruler_of((-1e8, 1e8), length)

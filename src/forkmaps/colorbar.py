@@ -44,17 +44,8 @@ def color_bar(
     `measure` gives the width of a label, in pixels.
     """
     strip = _Strip.of(layout.color_bar, scale.extend)
-    gap = _GAP * style.label_size * style.dpi / 72
     limits = (scale.norm.vmin, scale.norm.vmax) if style.levels is None else style.levels
-    ruler = Ruler(
-        limits=limits,
-        length=strip.length,
-        room=strip.left - gap / 2,
-        gap=gap,
-        measure=measure,
-        stepped=style.levels is not None,
-    )
-    ticks = ruler.ticks(style.ticks)
+    ticks = _ruler(strip, style, limits, measure).ticks(style.ticks)
     pixels = Affine2D().scale(1 / layout.size.width, 1 / layout.size.height) + figure.transFigure
     artists = [
         _colors(strip, pixels, scale, limits),
@@ -107,6 +98,18 @@ class _Strip:
             (self.left - self.left_point, self.middle),
         ]
         return Path([*corners, corners[0]], closed=True)
+
+
+def _ruler(strip: _Strip, style: Style, limits: Sequence[float], measure: Measure) -> Ruler:
+    gap = _GAP * style.label_size * style.dpi / 72
+    return Ruler(
+        limits=limits,
+        length=strip.length,
+        room=strip.left - gap / 2,
+        gap=gap,
+        measure=measure,
+        stepped=style.levels is not None,
+    )
 
 
 def _colors(strip: _Strip, pixels: Transform, scale: ColorScale, limits: Sequence[float]) -> PixelImage:

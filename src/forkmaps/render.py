@@ -98,7 +98,7 @@ class Renderer:
         self._canvas = cast(Any, FigureCanvasAgg(self.figure))  # which has no types
         self._agg = self._canvas.get_renderer()
         self._add_map()
-        self._add_captions()
+        self._add_texts()
         self._background = self._draw_background()
 
     def picture(self, job: Job) -> NDArray[np.uint8]:
@@ -155,10 +155,8 @@ class Renderer:
         return f"{name} ({unit})" if unit and name else name or unit
 
     def _add_map(self) -> None:
-        style, layout = self.style, self.layout
-        self.axes = self.figure.add_axes(
-            layout.map.fractions(layout.size), projection=self.shared.projection.crs
-        )
+        crs, layout = self.shared.projection.crs, self.layout
+        self.axes = self.figure.add_axes(layout.map.fractions(layout.size), projection=crs)
         self.axes.set_aspect("auto")
         self.axes.patch.set_visible(False)
         self.axes.spines["geo"].set_visible(False)
@@ -166,23 +164,12 @@ class Renderer:
         self.axes.add_artist(self._image)
         features = self.shared.features
         self._layers = [LayerArtists(self.axes, features[name], line) for name, line in self.lines.items()]
-        self._frame = Rectangle(
-            (0, 0), 1, 1, transform=self.axes.transAxes, fill=False, lw=style.frame, zorder=5
-        )
-        self._frame.set(visible=style.frame > 0, clip_on=False)
+        self._frame = Rectangle((0, 0), 1, 1, fill=False, transform=self.axes.transAxes)
+        self._frame.set(linewidth=self.style.frame, visible=self.style.frame > 0, clip_on=False, zorder=5)
         self.axes.add_artist(self._frame)
-        self._nothing = self.axes.text(
-            0.5,
-            0.5,
-            "no data",
-            transform=self.axes.transAxes,
-            color="0.4",
-            fontsize=style.title_size,
-            **plain_text(style.font),
-        )
 
-    def _add_captions(self) -> None:
-        style, layout = self.style, self.layout
+    def _add_texts(self) -> None:
+        style, layout, font = self.style, self.layout, plain_text(self.style.font)
 
         def caption(height: float, size: float) -> Caption:
             return Caption(self.figure, height, layout.map.width, size=size, font=style.font)
@@ -190,6 +177,8 @@ class Renderer:
         self._title_line = caption(layout.title, style.title_size)
         self._subtitle_line = caption(layout.subtitle, style.subtitle_size)
         self._label_line = caption(layout.label, style.label_size)
+        self._nothing = self.axes.text(0.5, 0.5, "no data", transform=self.axes.transAxes, **font)
+        self._nothing.set(color="0.4", fontsize=style.title_size)
 
     @property
     def _changing(self) -> list[Artist]:
