@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from forkmaps.output import make_folders, write_whole
 from forkmaps.plan import PlannedMap
 from forkmaps.pool import Done, Failed, Pool, WorkerReport
 from forkmaps.progress import Progress
-from forkmaps.render import Job, Renderer
+from forkmaps.render import Job, Renderer, open_range
 from forkmaps.shared import SharedData, raster_reads, shared_data
 from forkmaps.style import Line, Style
 
@@ -150,11 +149,11 @@ def draw_maps(
     """
     begin = time.perf_counter()
     make_folders([one.path for one in planned])
+    # What every worker would otherwise compute for itself is computed before the fork.
     shared.warm()
-    # The range and the transforms are computed before the fork, once for all workers.
+    open_range(shared, style)
     drawer = MapDrawer(style, lines, raster_reads())
     collected = _Collected(shared)
-    gc.collect()
     with Pool(drawer.draw, workers=workers, timeout=timeout, prepare=drawer.prepare) as pool:
         with progress(len(planned)) as bar:
             for outcome in pool.run(planned):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forkmaps.errors import OutputError, RegionError
+from forkmaps.layout import Layout
 from forkmaps.output import check_outputs, safe_name
 from forkmaps.projection import MapProjection
 from forkmaps.raster import Raster
@@ -43,10 +44,11 @@ def plan_maps(
     RegionError
         Regions lie outside of the raster.
     StyleError
-        A template has a field that the region list has no column for.
+        A template has a field that the region list has no column for, or the picture is too small for a map.
     OutputError
         Two pictures would have one file.
     """
+    Layout.of(style)
     check_templates(regions, style, file)
     check_regions(shared, regions)
     jobs = [Job(region, band) for region in regions for band in range(len(shared.raster.bands))]

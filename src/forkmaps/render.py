@@ -90,7 +90,7 @@ class Renderer:
         self.shared, self.style = shared, style
         self.lines = dict(lines) if lines is not None else dict.fromkeys(shared.features, Line())
         _check_layers(self.lines, shared)
-        self.scale = ColorScale(style, *_value_range(shared, style))
+        self.scale = ColorScale(style, *open_range(shared, style))
         self.layout = Layout.of(style)
         self._title = Template(style.title, MAP_FIELDS)
         self._subtitle = Template(style.subtitle, MAP_FIELDS)
@@ -230,7 +230,7 @@ def _inches(pixels: int, dpi: float) -> float:
     return inches if inches * dpi >= pixels else float(np.nextafter(inches, np.inf))
 
 
-def _value_range(shared: SharedData, style: Style) -> tuple[float, float]:
+def open_range(shared: SharedData, style: Style) -> tuple[float, float]:
     """Return the raster's least and greatest value, where the style leaves one of the palette's ends open."""
     if style.levels is None and (style.min is None or style.max is None):
         return shared.raster.value_range
