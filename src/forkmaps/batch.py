@@ -114,7 +114,7 @@ def picture_bytes(renderer: Renderer, job: Job, suffix: str) -> bytes:
         return encode_png(renderer.picture(job), dpi=renderer.style.dpi)
     if suffix == ".webp":
         return encode_webp(renderer.picture(job))
-    return renderer.vector(job, suffix.removeprefix("."))
+    return renderer.vector(job, "pdf" if suffix == ".pdf" else "svg")
 
 
 def draw_maps(

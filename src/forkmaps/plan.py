@@ -77,8 +77,10 @@ def check_regions(shared: SharedData, regions: Sequence[Region]) -> None:
     """Raise RegionError for regions of which nothing lies on the raster: all of them in one message."""
     extents = [shared.projection.extent_of(region) for region in regions]
     on_raster = _regions_on_raster(shared.raster, shared.projection, extents)
-    on_raster |= _raster_in_regions(shared.raster, shared.projection, extents)
-    outside = [region for region, on in zip(regions, on_raster, strict=True) if not on]
+    around_raster = _raster_in_regions(shared.raster, shared.projection, extents)
+    outside = [
+        r for r, on, around in zip(regions, on_raster, around_raster, strict=True) if not (on or around)
+    ]
     if outside:
         lines = [f'region "{r.name}": {_sides(r.extent)} has nothing of the raster' for r in outside[:_SHOWN]]
         if len(outside) > _SHOWN:
