@@ -7,18 +7,29 @@ only what is in view, at the level of detail that the view needs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import shapely
 from cartopy.feature import Feature
 from numpy.typing import NDArray
 
+from forkmaps.cache import AnyCache, file_digest, key_of
 from forkmaps.errors import FeatureError
 from forkmaps.layerfile import read_geometries
-from forkmaps.linework import LINE_ERROR, Geometries, Indices, Level, Vertices, levels, unique_arcs
+from forkmaps.linework import (
+    LINE_ERROR,
+    Geometries,
+    Indices,
+    Level,
+    Vertices,
+    from_arrays,
+    levels,
+    to_arrays,
+    unique_arcs,
+)
 from forkmaps.mapprojection import MapProjection, View
 from forkmaps.paths import multiline, multipolygon, path_of, tell_cartopy
 from forkmaps.projecting import Projector
@@ -78,17 +89,25 @@ class BoundaryFeature(Feature):  # type: ignore[misc]  # cartopy has no types
         name: str = "boundary",
         filled: bool = False,
     ) -> None:
-        super().__init__(projection.crs, facecolor="none" if filled else "never", edgecolor="black")
+        self._take(*_prepared(geometries, source_crs, projection, name, filled), projection, name)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], projection: MapProjection, *, name: str) -> Self:
+        """Return the layer that `to_arrays` made arrays of, in the same projection; they are not copied."""
+        feature = cls.__new__(cls)
+        feature._take(from_arrays(arrays, "lines"), from_arrays(arrays, "areas"), projection, name)
+        return feature
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all that the layer consists of, as arrays by name."""
+        return to_arrays(self.levels, "lines") | to_arrays(self.fill_levels, "areas")
+
+    def _take(
+        self, lines: tuple[Level, ...], areas: tuple[Level, ...], projection: MapProjection, name: str
+    ) -> None:
         self.name, self.projection, self.figure_pixels = name, projection, _FIGURE_PIXELS
-        projector = Projector(source_crs, projection, name)
-        shapes = projector.in_range(_usable(geometries, name))
-        polygons, lines = _polygons_and_lines(shapes)
-        arcs = unique_arcs(np.concatenate([shapely.get_rings(polygons), lines]))
-        self.levels = levels(projector.lines(arcs))
-        areas = projector.polygons(polygons) if filled else polygons[:0]
-        self.fill_levels = levels(_rings(areas), whole=True)
-        if not len(self.levels[0].xy):
-            log.warning("%s: lies wholly outside of what the projection can show", name)
+        self.levels, self.fill_levels = lines, areas
+        super().__init__(projection.crs, facecolor="none" if self.filled else "never", edgecolor="black")
         for array in self._arrays():
             array.flags.writeable = False
 
@@ -188,6 +207,7 @@ def read_feature(
     layer: str | None = None,
     source_crs: str | None = None,
     filled: bool = False,
+    cache: AnyCache | None = None,
 ) -> BoundaryFeature:
     """Read a boundary layer and project it.
 
@@ -205,12 +225,37 @@ def read_feature(
         CRS of a file that states none, or states a wrong one.
     filled : bool
         Keep the areas too, so that they can be filled.
+    cache : Cache
+        Where the projected lines are kept for later runs, by content of the file, options and projection.
 
     Raises
     ------
     FeatureError
         The file is missing, unreadable, has no CRS, or nothing to draw.
     """
+    label = f"{path}" if name is None else f"{name} ({path})"
+    if cache is None or not Path(path).is_file():
+        return _read(path, projection, label, where, layer, source_crs, filled)
+    options = (where, layer, source_crs, filled)
+    key = key_of("boundaries", file_digest(Path(path)), options, projection.crs.to_wkt())
+    kept = cache.get(key)
+    if kept is None:
+        feature = _read(path, projection, label, where, layer, source_crs, filled)
+        kept = cache.put(key, feature.to_arrays(), {})
+        if kept is None:
+            return feature
+    return BoundaryFeature.from_arrays(kept.arrays, projection, name=label)
+
+
+def _read(
+    path: str | Path,
+    projection: MapProjection,
+    label: str,
+    where: str | None,
+    layer: str | None,
+    source_crs: str | None,
+    filled: bool,
+) -> BoundaryFeature:
     geometries, stated = read_geometries(path, where=where, layer=layer)
     crs = source_crs or stated
     if crs is None:
@@ -218,8 +263,21 @@ def read_feature(
             f"{path}: states no CRS (a shapefile needs a .prj file); "
             'set crs for the layer, for instance "EPSG:4326"'
         )
-    label = f"{path}" if name is None else f"{name} ({path})"
     return BoundaryFeature(geometries, crs, projection, name=label, filled=filled)
+
+
+def _prepared(
+    geometries: Iterable[Any], source_crs: str, projection: MapProjection, name: str, filled: bool
+) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+    """Return the levels of the lines, and those of the areas' rings (empty unless `filled`)."""
+    projector = Projector(source_crs, projection, name)
+    polygons, lines = _polygons_and_lines(projector.in_range(_usable(geometries, name)))
+    arcs = unique_arcs(np.concatenate([shapely.get_rings(polygons), lines]))
+    line_levels = levels(projector.lines(arcs))
+    if not len(line_levels[0].xy):
+        log.warning("%s: lies wholly outside of what the projection can show", name)
+    areas = projector.polygons(polygons) if filled else polygons[:0]
+    return line_levels, levels(_rings(areas), whole=True)
 
 
 def _usable(geometries: Iterable[Any], name: str) -> Geometries:

@@ -8,7 +8,9 @@ vertices lie in one array, cut in short runs with a box each; a view takes the r
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
@@ -36,6 +38,8 @@ Indices = NDArray[np.intp]
 Geometries = NDArray[np.object_]
 
 _NOTHING = shapely.LineString()
+_ARRAYS = ("xy", "starts", "ends", "continues", "boxes")
+"""Names of a level's arrays, in the order of `Level.arrays`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,28 @@ class Level:
         first = np.cumsum(length) - length
         index = np.repeat(starts - first, length) + np.arange(length.sum())
         return self.xy[index], first[~goes_on]
+
+
+def to_arrays(levels: Sequence[Level], prefix: str) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of levels by name, finest level first; `from_arrays` takes them back."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for number, level in enumerate(levels):
+        arrays[f"{prefix}.{number}.tolerance"] = np.array(level.tolerance)
+        for name, array in zip(_ARRAYS, level.arrays, strict=True):
+            arrays[f"{prefix}.{number}.{name}"] = array
+    return arrays
+
+
+def from_arrays(arrays: Mapping[str, Any], prefix: str) -> tuple[Level, ...]:
+    """Return the levels that `to_arrays` made arrays of."""
+    count = sum(name.startswith(f"{prefix}.") and name.endswith(".tolerance") for name in arrays)
+    return tuple(
+        Level(
+            float(arrays[f"{prefix}.{number}.tolerance"]),
+            *(arrays[f"{prefix}.{number}.{name}"] for name in _ARRAYS),
+        )
+        for number in range(count)
+    )
 
 
 def unique_arcs(lines: Geometries) -> Geometries:
