@@ -56,6 +56,11 @@ class Pool(Generic[J, R]):
         How often a job is tried if its worker dies. An exception or a timeout is final.
     prepare
         Called in each worker before its first job.
+    before_fork
+        Called in this process before each fork; what it raises is raised by `run`, unless it is a
+        `ForkmapsError` and there are other workers to go on with.
+    after_fork
+        Called first thing in each worker; not with 0 workers, when there is no other process.
 
     Raises
     ------
@@ -71,13 +76,23 @@ class Pool(Generic[J, R]):
         timeout: float | None = None,
         attempts: int = ATTEMPTS,
         prepare: Callable[[], None] | None = None,
+        before_fork: Callable[[], None] | None = None,
+        after_fork: Callable[[], None] | None = None,
     ) -> None:
         limit = NEVER if timeout is None else timeout
         check_positive("timeout", limit)
         check_positive("attempts", attempts)
         size = worker_count(workers)
         self._hands: Crew[J, R] | Solo[J, R] = (
-            Crew(function, prepare, size=size, timeout=limit, attempts=attempts)
+            Crew(
+                function,
+                prepare,
+                size=size,
+                timeout=limit,
+                attempts=attempts,
+                before_fork=before_fork,
+                after_fork=after_fork,
+            )
             if size
             else Solo(function, prepare)
         )

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from signal import SIGTERM
 from typing import Generic, TypeVar
 
-from forkmaps.errors import PoolError
+from forkmaps.errors import ForkmapsError, PoolError
 from forkmaps.pool.handles import NEVER, GarbledError, Worker, fork_worker, signals_blocked
 from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, Task, Tasks, WorkerReport, memory_of
 from forkmaps.pool.workers import Answer, Brief, Raised, Ready, Returned, describe, pickled, stack, unpickled
@@ -71,6 +71,8 @@ class Crew(Generic[J, R]):
         Seconds for one job.
     attempts
         How often a job is tried if its worker dies.
+    before_fork, after_fork
+        What to call in this process before each fork, and in each worker before anything else.
     """
 
     def __init__(
@@ -81,11 +83,14 @@ class Crew(Generic[J, R]):
         size: int,
         timeout: float,
         attempts: int,
+        before_fork: Callable[[], None] | None = None,
+        after_fork: Callable[[], None] | None = None,
     ) -> None:
         self.workers: list[Worker[J]] = []
         self.buried: list[Worker[J]] = []
         self._function = function
-        self._prepare = prepare
+        self._prepare = in_turn(after_fork, prepare)
+        self._before_fork = before_fork
         self._size = size
         self._timeout = timeout
         self._attempts = attempts
@@ -185,8 +190,20 @@ class Crew(Generic[J, R]):
                 self._fork()
             except OSError as error:
                 self._note_failed_start(f"the fork failed: {describe(error)}")
+            except ForkmapsError as error:
+                self._go_on_without(error)
+
+    def _go_on_without(self, error: ForkmapsError) -> None:
+        """Take it that no worker may be forked now, if there are others: they do the work."""
+        if not self.workers:
+            raise error
+        if str(error) != self._reason:
+            _log.warning("no worker in place of one that ended: %s", error)
+        self._note_failed_start(str(error))
 
     def _fork(self) -> None:
+        if self._before_fork is not None:
+            self._before_fork()
         self._freeze()
         in_main_thread = threading.current_thread() is threading.main_thread()
         brief = Brief(self._function, self._prepare, parent=os.getpid(), dies_with_parent=in_main_thread)
@@ -361,6 +378,17 @@ class Crew(Generic[J, R]):
             self._selector.select(min(left, POLL_INTERVAL))
             for worker in [worker for worker in self.workers if worker.gone()]:
                 self._strike_off(worker)
+
+
+def in_turn(*steps: Callable[[], None] | None) -> Callable[[], None]:
+    """Return a function that takes several steps, of those there are."""
+
+    def all_steps() -> None:
+        for step in steps:
+            if step is not None:
+                step()
+
+    return all_steps
 
 
 def outcome_of(task: Task[J], answer: Returned | Raised, pid: int) -> Outcome[J, R]:
