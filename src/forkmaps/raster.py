@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
+from forkmaps.cells import Cells
 from forkmaps.errors import RasterError
 from forkmaps.projection import MapProjection, View
-from forkmaps.sampling import CellGrid, CellTile, Plane, cell_tiles, cells_per_pixel
+from forkmaps.pyramid import Bands, pyramid
+from forkmaps.sampling import CellGrid, CellMap, Locator, Plane
 
 if TYPE_CHECKING:
     import xarray
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 Resampling = Literal["average", "nearest"]
 Interpolation = Literal["nearest", "linear"]
 
-_SMALLEST_LEVEL = 256
-"""The pyramid ends when the smaller side of a level has at most this many cells."""
+_CLOSED = 0.5
+"""Cells by which a full turn of columns may miss 360 degrees: a file may state its cell size rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Raster:
     Parameters
     ----------
     values : (bands, rows, columns) float32
-        In the bands' unit; NaN where there is no data. Frozen (made read-only) here.
+        In the bands' unit; NaN where there is no data (infinities become NaN, in a copy). Frozen (made
+        read-only) here.
     crs : pyproj.CRS
         CRS of the grid, x before y.
     transform : affine.Affine
@@ -101,7 +105,10 @@ class Raster:
         if len(self.bands) != len(values):
             raise RasterError(f"{source}: {len(values)} bands of values, but {len(self.bands)} descriptions")
         self.resampling = resampling
-        self.levels = _pyramid(np.ascontiguousarray(values, dtype=np.float32), resampling)
+        values, self._value_range = _without_infinities(np.ascontiguousarray(values, dtype=np.float32))
+        self.levels = pyramid(values) if resampling == "average" else (values,)
+        for level in self.levels:
+            level.flags.writeable = False
 
     @property
     def values(self) -> NDArray[np.float32]:
@@ -125,18 +132,18 @@ class Raster:
 
     @property
     def x(self) -> NDArray[np.float64]:
-        """x of the cell centers, (columns,); of the first row where the grid is rotated."""
-        return self._at(np.arange(self.shape[1]) + 0.5, np.array(0.5))[0]
+        """Return x of the cell centers, (columns,); of the first row where the grid is rotated."""
+        return self._at(_centers(self.shape[1]), np.array(0.5))[0]
 
     @property
     def y(self) -> NDArray[np.float64]:
-        """y of the cell centers, (rows,); of the first column where the grid is rotated."""
-        return self._at(np.array(0.5), np.arange(self.shape[0]) + 0.5)[1]
+        """Return y of the cell centers, (rows,); of the first column where the grid is rotated."""
+        return self._at(np.array(0.5), _centers(self.shape[0]))[1]
 
     def cell_centers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """x and y of all cell centers, (rows, columns) each, in the raster's CRS: the full meshgrid."""
+        """Return x and y of all cell centers, (rows, columns) each, in the raster's CRS: the meshgrid."""
         rows, columns = self.shape
-        return self._at(*np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5))
+        return self._at(*np.meshgrid(_centers(columns), _centers(rows)))
 
     def outline(self, points: int = 33) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return x, y (in the raster's CRS) of `points` x `points` places from edge to edge of the grid."""
@@ -149,12 +156,10 @@ class Raster:
         t = self.transform
         return t.a * column + t.b * row + t.c, t.d * column + t.e * row + t.f
 
-    @functools.cached_property
+    @property
     def value_range(self) -> tuple[float, float]:
         """Least and greatest value of all bands; NaN where there are no values."""
-        if np.isnan(self.levels[-1]).all() and np.isnan(self.values).all():
-            return float("nan"), float("nan")
-        return float(np.nanmin(self.values)), float(np.nanmax(self.values))
+        return self._value_range
 
     @property
     def is_rectilinear(self) -> bool:
@@ -164,14 +169,11 @@ class Raster:
     def contains(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which places, in the raster's CRS, lie on its grid; infinite ones don't."""
         rows, columns = self.shape
-        inverse = ~self.transform
         with np.errstate(invalid="ignore"):
-            column = inverse.a * x + inverse.b * y + inverse.c
-            row = inverse.d * x + inverse.e * y + inverse.f
-            around = self._around(0)
-            if around is not None:
-                column = column % around
-            inside: NDArray[np.bool_] = (column >= 0) & (column <= columns) & (row >= 0) & (row <= rows)
+            column, row = replace(self.grid, middle=self._middle_x).cells(x, y)
+            inside: NDArray[np.bool_] = (row >= 0) & (row <= rows) & np.isfinite(column)
+            if not self._is_closed:
+                inside &= (column >= 0) & (column <= columns)
         return inside
 
     def to_xarray(self) -> xarray.DataArray:
@@ -179,12 +181,14 @@ class Raster:
         import rioxarray  # noqa: F401  (the .rio accessor)
         import xarray
 
-        coords = {"band": [band.number for band in self.bands]}
+        coords: dict[str, Any] = {"band": [band.number for band in self.bands]}
         if self.is_rectilinear:
             coords |= {"y": self.y, "x": self.x}
         array = xarray.DataArray(self.values, dims=("band", "y", "x"), coords=coords, name=self.name or None)
         array.attrs.update({"units": self.unit, "long_name": self.name})
-        return array.rio.write_crs(self.crs_text, inplace=True).rio.write_transform(self.transform, inplace=True)
+        array.rio.write_crs(self.crs_text, inplace=True)
+        array.rio.write_transform(self.transform, inplace=True)
+        return array
 
     def sample(
         self,
@@ -211,128 +215,72 @@ class Raster:
             In the band's unit, NaN where there is no data. The cell under a pixel is off by at most an
             eighth of a pixel.
         """
-        to_grid = projection.inverse(self.crs_text)
-        base = self._grid(0)
-        scale = cells_per_pixel(base, to_grid, view)
-        level = self._level_for(scale)
-        values = self.levels[level][band]
-        take = _take_linear if interpolation == "linear" and scale < 1.0 else _take_nearest
-        out = np.empty((view.size.height, view.size.width), np.float32)
-        for tile in cell_tiles(self._grid(level), to_grid, view, scale / 2**level):
-            out[tile.rows, tile.columns] = take(values, tile, self._around(level))
+        cell_map = self._cell_map(view, projection)
+        level = self._level_for(1 / cell_map.largest_cell)
+        cells = self._cells(level, band)
+        linear = interpolation == "linear" and cell_map.largest_cell > 1.0
+        out = np.full((view.size.height, view.size.width), np.nan, np.float32)
+        for tile in cell_map.tiles(level):
+            cells.take(tile, out[tile.rows, tile.columns], linear=linear)
         return out
 
-    def _level_for(self, scale: float) -> int:
-        """Return the coarsest level whose cells are not larger than a pixel (`scale`: cells per pixel)."""
-        if not scale > 1.0:
-            return 0
-        return min(int(np.log2(scale)), len(self.levels) - 1)
+    def level_of(self, view: View, projection: MapProjection) -> int:
+        """Return the index into `levels` of the one that a view is sampled from."""
+        return self._level_for(1 / self._cell_map(view, projection).largest_cell)
 
-    def _grid(self, level: int) -> CellGrid:
-        inverse = tuple(value / 2**level for value in tuple(~self.transform)[:6])
-        a, b, c, d, e, f = inverse
-        return CellGrid((a, b, c, d, e, f), 360.0 if self.crs.is_geographic else None)
+    def _cell_map(self, view: View, projection: MapProjection) -> CellMap:
+        return CellMap(Locator(self.grid, self.crs_text, projection), view)
+
+    def _level_for(self, cells_per_pixel: float) -> int:
+        """Return the coarsest level that has no cell larger than a pixel, from the fewest that one has."""
+        if not 1 < cells_per_pixel < np.inf:
+            return 0
+        return min(int(np.log2(cells_per_pixel)), len(self.levels) - 1)
+
+    def _cells(self, level: int, band: int) -> Cells:
+        rows, columns = self.shape
+        values = self.levels[level][band]
+        return Cells(values, rows / 2**level, columns / 2**level, self._around(level), self._is_closed)
+
+    @property
+    def grid(self) -> CellGrid:
+        """How coordinates in the raster's CRS become cells."""
+        a, b, c, d, e, f = tuple(~self.transform)[:6]
+        return CellGrid((a, b, c, d, e, f), self._turn, None if self.is_rectilinear else self._middle_x)
+
+    @functools.cached_property
+    def _turn(self) -> float | None:
+        """Once around the earth, in units of x, where x is a longitude (360 for degrees)."""
+        if not self.crs.is_geographic:
+            return None
+        radians = float(self.crs.axis_info[0].unit_conversion_factor)
+        return 2 * math.pi / radians
 
     def _around(self, level: int) -> float | None:
-        """Columns of one turn around the earth, where columns are longitudes."""
-        if self.crs.is_geographic and self.is_rectilinear:
-            return float(360.0 / abs(self.transform.a) / 2**level)
-        return None
+        """Columns of a level that go once around the earth, where columns are longitudes."""
+        if self._turn is None or not self.is_rectilinear:
+            return None
+        return self._turn / abs(float(self.transform.a)) / float(2**level)
+
+    @property
+    def _is_closed(self) -> bool:
+        """Whether the last column lies beside the first."""
+        around = self._around(0)
+        return around is not None and abs(around - self.shape[1]) < _CLOSED
+
+    @property
+    def _middle_x(self) -> float:
+        rows, columns = self.shape
+        return float(self._at(np.array(columns / 2), np.array(rows / 2))[0])
 
 
-def _pyramid(values: NDArray[np.float32], resampling: Resampling) -> tuple[NDArray[np.float32], ...]:
-    levels = [_frozen(values)]
-    while resampling == "average" and min(levels[-1].shape[1:]) > _SMALLEST_LEVEL:
-        levels.append(_frozen(np.stack([_halve_mean(band) for band in levels[-1]])))
-    return tuple(levels)
+def _without_infinities(values: Bands) -> tuple[Bands, tuple[float, float]]:
+    """Return values with NaN for infinities, and their range: 10 ms for 7000 x 3500 cells, nothing copied."""
+    low, high = float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+    if np.isinf([low, high]).any():
+        return _without_infinities(np.where(np.isinf(values), np.float32(np.nan), values))
+    return values, (low, high)
 
 
-def _frozen(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    values.flags.writeable = False
-    return values
-
-
-def _halve_mean(band: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return means of 2 x 2 cells that skip NaN; the last row or column of an odd side stands for itself."""
-    rows, columns = band.shape
-    band = np.pad(band, ((0, rows % 2), (0, columns % 2)), mode="edge")
-    blocks = [band[i::2, j::2] for i in (0, 1) for j in (0, 1)]
-    total = blocks[0] + blocks[1] + blocks[2] + blocks[3]
-    mean = total * np.float32(0.25)
-    gaps = np.isnan(mean)
-    if gaps.any():
-        some = np.stack([block[gaps] for block in blocks])
-        count = np.count_nonzero(~np.isnan(some), axis=0)
-        with np.errstate(invalid="ignore"):
-            mean[gaps] = np.nansum(some, axis=0) / np.where(count, count, np.nan)
-    return mean
-
-
-def _take_nearest(values: NDArray[np.float32], tile: CellTile, around: float | None) -> Plane:
-    rows, columns = values.shape
-    column, outside = _inside(tile.column, tile.first_column, columns, around)
-    row, outside_rows = _inside(tile.row, tile.first_row, rows, None)
-    index = row.astype(np.intp)
-    index *= columns
-    index += column.astype(np.intp)
-    taken = values.reshape(-1).take(index, mode="clip")
-    for mask in (outside, outside_rows):
-        if mask is not None:
-            taken[mask] = np.nan
-    return taken
-
-
-def _take_linear(values: NDArray[np.float32], tile: CellTile, around: float | None) -> Plane:
-    """Bilinear between cell centers; cells without data don't count, and stay without data themselves."""
-    rows, columns = values.shape
-    nearest = _take_nearest(values, tile, around)
-    column, _ = _inside(tile.column, tile.first_column, columns, around)
-    row, _ = _inside(tile.row, tile.first_row, rows, None)
-    left, right, to_right = _neighbors(
-        column, columns, wrap=around is not None and abs(around - columns) < 0.5
-    )
-    above, below, to_below = _neighbors(row, rows, wrap=False)
-    total, weight = np.zeros_like(column), np.zeros_like(column)
-    for r, w_r in ((above, 1 - to_below), (below, to_below)):
-        for c, w_c in ((left, 1 - to_right), (right, to_right)):
-            value, w = values[r, c], w_r * w_c
-            known = ~np.isnan(value)
-            total += np.where(known, value, 0) * w
-            weight += np.where(known, w, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(np.isnan(nearest), np.float32(np.nan), total / weight).astype(np.float32)
-
-
-def _neighbors(
-    position: Plane, length: int, *, wrap: bool
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Plane]:
-    """Return the cells before and after a position, and how far it is on the way between their centers."""
-    before = np.floor(position - 0.5)
-    part = (position - 0.5 - before).astype(np.float32)
-    first, second = before.astype(np.intp), before.astype(np.intp) + 1
-    if wrap:
-        return first % length, second % length, part
-    return np.clip(first, 0, length - 1), np.clip(second, 0, length - 1), part
-
-
-def _inside(
-    relative: Plane, first: int, length: int, around: float | None
-) -> tuple[Plane, NDArray[np.bool_] | None]:
-    """Return positions in cells of the grid, put inside, and where they were outside (None: nowhere)."""
-    low, high = float(relative.min()) + first, float(relative.max()) + first
-    if around is not None and np.isfinite(low):
-        turns = np.floor(((low + high) / 2 - length / 2) / around + 0.5) * around
-        low, high = low - turns, high - turns
-        position = relative + np.float32(first - turns)
-        if low < 0 or high >= length:
-            position %= np.float32(around)
-            if abs(around - length) < 0.5:
-                # A full turn: the last column ends where the first begins, whatever the rounding of the cell size.
-                return np.minimum(position, np.nextafter(np.float32(length), np.float32(0))), None
-            low, high = float(position.min()), float(position.max())
-    else:
-        position = relative + np.float32(first)
-    if low >= 0 and high < length:
-        return position, None
-    outside = ~((position >= 0) & (position < length))
-    return np.clip(np.nan_to_num(position), 0, length - 1), outside
+def _centers(number: int) -> NDArray[np.float64]:
+    return np.arange(number, dtype=np.float64) + 0.5
