@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import matplotlib
 import psutil
 import pytest
 
@@ -58,3 +59,13 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     left = {"child processes": names, "open files": opened, "temporary files": temporary}
     if any(left.values()):
         pytest.fail(f"the test left behind: { {what: which for what, which in left.items() if which} }")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests, and the programs they start, out of the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        # matplotlib keeps its list of fonts there; finding them all again takes seconds.
+        patch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -1,4 +1,4 @@
-"""A small map set for tests: a raster of 20 x 30 cells over the Great Plains, one square boundary, two regions."""
+"""A small map set for tests: a raster of 20 x 30 cells over the Great Plains, a square boundary, two regions."""
 
 import numpy as np
 import pyogrio
@@ -58,7 +58,7 @@ def make_set(folder, text=SET, regions=REGIONS, bands=1):
 
 
 def make_raster(path, bands=1, crs="EPSG:4326", bounds=(-110, 30, -90, 50), **options):
-    """Write a GeoTIFF of 20 rows by 30 columns; a band's values rise by 1 from cell to cell, from its number."""
+    """Write a GeoTIFF of 20 rows by 30 columns; a band's values rise by 1 per cell, from its number."""
     values = np.arange(600, dtype=np.float32).reshape(20, 30)
     profile = {"driver": "GTiff", "width": 30, "height": 20, "count": bands, "dtype": "float32", "crs": crs}
     with rasterio.open(path, "w", transform=from_bounds(*bounds, 30, 20), **profile, **options) as file:

@@ -132,7 +132,7 @@ def test_bands_are_chosen_by_number_name_and_time(tmp_path):
 def test_an_unknown_band_is_told_with_those_there_are(tmp_path):
     mapset = read_mapset(make_set(tmp_path, SET, bands=2)).with_bands(["hour 9"])
     with pytest.raises(
-        RasterError, match='has no band "hour 9".* it has 1 hour 1 2026-01-01T06:00Z, 2 hour 2'
+        RasterError, match=r'has no band "hour 9".* it has 1 hour 1 2026-01-01T06:00Z, 2 hour 2'
     ):
         mapset.load()
 

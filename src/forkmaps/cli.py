@@ -102,6 +102,9 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
         help="only these bands: number, name or valid time",
     )
     parser.add_argument(
+        "--no-cache", action="store_true", help="prepare the boundaries anew; keep nothing for later runs"
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for the pictures (default: the map set's)"
     )
 
@@ -152,6 +155,7 @@ def _check(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace) -> tuple[MapSet, Any, tuple[PlannedMap, ...], Path]:
     """Read everything that the options name, and check all of it."""
     from forkmaps.bundled import bundled_regions, is_installed
+    from forkmaps.cache import NoCache
     from forkmaps.mapset import read_mapset
     from forkmaps.plan import plan_maps
     from forkmaps.regions import select_regions
@@ -159,7 +163,7 @@ def _prepare(options: argparse.Namespace) -> tuple[MapSet, Any, tuple[PlannedMap
     mapset = read_mapset(options.mapset or bundled_regions() / "us12.toml")
     if options.band:
         mapset = mapset.with_bands(options.band)
-    shared, regions = mapset.load()
+    shared, regions = mapset.load(NoCache() if options.no_cache else None)
     chosen = select_regions(regions, options.region)
     here = Path("out") / mapset.name if is_installed(mapset.path) else mapset.folder
     folder = options.out or here

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal, Self
 import pyproj
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from forkmaps.cache import AnyCache
 from forkmaps.errors import ForkmapsError, MapSetError
 from forkmaps.options import Listed, Options, explain
 from forkmaps.projection import (
@@ -217,8 +218,13 @@ class MapSet:
         """Return a path of the file's, relative to the file's folder."""
         return self.path.parent / Path(path).expanduser()
 
-    def load(self) -> tuple[SharedData, tuple[Region, ...]]:
+    def load(self, cache: AnyCache | None = None) -> tuple[SharedData, tuple[Region, ...]]:
         """Read everything once: the shared data, which becomes the process's own, and the regions.
+
+        Parameters
+        ----------
+        cache : Cache or NoCache
+            Where prepared boundaries are kept for later runs; default: the user's cache folder.
 
         Raises
         ------
@@ -228,7 +234,7 @@ class MapSet:
         recipe = self._recipe()
         raster = recipe.raster.read()
         projection = self._projection(raster.crs)
-        shared = SharedData.load(replace(recipe, projection=projection), raster=raster)
+        shared = SharedData.load(replace(recipe, projection=projection), raster=raster, cache=cache)
         return shared, self._regions(str(projection.crs.to_wkt()))
 
     def _recipe(self) -> Recipe:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from forkmaps.cache import AnyCache, Cache
 from forkmaps.errors import ForkmapsError
 from forkmaps.features import BoundaryFeature, read_feature
 from forkmaps.projection import MapProjection, projection_from_text
@@ -62,10 +63,10 @@ class FeatureRecipe:
     source_crs: str | None = None
     filled: bool = False
 
-    def read(self, projection: MapProjection) -> BoundaryFeature:
-        """Read the layer and project it."""
+    def read(self, projection: MapProjection, cache: AnyCache) -> BoundaryFeature:
+        """Read the layer and project it, or take it from the cache."""
         options = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "path"}
-        return read_feature(self.path, projection, **options)
+        return read_feature(self.path, projection, cache=cache, **options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +83,12 @@ class Recipe:
     features: tuple[FeatureRecipe, ...] = ()
     projection: MapProjection | None = None
 
-    def load(self, raster: Raster | None = None) -> SharedData:
+    def load(self, raster: Raster | None = None, cache: AnyCache | None = None) -> SharedData:
         """Read everything once; a `raster` that was read already is not read again."""
+        cache = cache or Cache()
         raster = raster or self.raster.read()
         projection = self.projection or projection_from_text(raster.crs_text)
-        features = {feature.name: feature.read(projection) for feature in self.features}
+        features = {feature.name: feature.read(projection, cache) for feature in self.features}
         return SharedData(raster, features, projection)
 
 
@@ -116,6 +118,7 @@ class SharedData:
         raster: Raster | None = None,
         boundaries: Mapping[str, str | Path] | None = None,
         projection: MapProjection | str | None = None,
+        cache: AnyCache | None = None,
     ) -> Self:
         """Read a raster and boundary layers once, and make them the process's shared data.
 
@@ -129,6 +132,8 @@ class SharedData:
             Boundary layers by name.
         projection : MapProjection or str
             To draw maps in: EPSG code, PROJ string or WKT; default: the raster's own CRS.
+        cache : Cache or NoCache
+            Where prepared boundaries are kept for later runs; default: the user's cache folder.
 
         Raises
         ------
@@ -143,7 +148,7 @@ class SharedData:
             layers = tuple(FeatureRecipe(path=str(p), name=n) for n, p in (boundaries or {}).items())
             recipe = Recipe(raster=RasterRecipe(path=str(source)), features=layers, projection=projection)
         with _collector_paused():
-            loaded = recipe.load(raster)
+            loaded = recipe.load(raster, cache)
         data = cls(loaded.raster, loaded.features, loaded.projection)
         set_shared_data(data, recipe.load)
         return data
