@@ -254,7 +254,7 @@ class MapSet:
         return Recipe(raster=raster, features=layers)
 
     def _projection(self, raster_crs: pyproj.CRS) -> MapProjection:
-        """Return the projection asked for, else the raster's if it has one, else one fitted to the regions."""
+        """Return the projection asked for, else the raster's own, else one fitted to the regions."""
         if self.options.projection is not None:
             try:
                 return self.options.projection.projection()
