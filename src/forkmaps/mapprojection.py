@@ -8,7 +8,7 @@ an extent in map units and a size in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from forkmaps.errors import ProjectionError
 from forkmaps.regions import Extent, Region
+from forkmaps.seams import cut_of, cylinder_of
 
 LONLAT = "OGC:CRS84"
 """Longitude, latitude in degrees, in this order."""
@@ -30,11 +31,6 @@ _GRID_POINTS = 65
 """Points across a region's box, both ways, where its outline is not enough to tell what it covers."""
 _MOST_WAYS = 64
 """Transforms kept for use again: a map set uses two or three."""
-_LATITUDES, _LONGITUDES = (-40.0, 0.0, 50.0), np.arange(-180.0, 180.0, 7.5)
-"""Where it is tried whether x is linear in longitude, at any latitude."""
-_LINEAR = 1e-6
-"""Share of a step in x that a linear x may be off."""
-
 _ALONG = np.linspace(0.0, 1.0, _SIDE_POINTS)
 _OUTLINE = (
     np.stack([_ALONG, np.ones_like(_ALONG), _ALONG[::-1], np.zeros_like(_ALONG)]),
@@ -99,13 +95,18 @@ class MapProjection:
         return {"crs": self.crs, "_ways": {}}  # transformers can't be pickled
 
     def __repr__(self) -> str:
-        return f"MapProjection({self.crs.to_proj4()!r})"
+        return f"MapProjection({self.label!r})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MapProjection) and bool(self.crs == other.crs)
 
     def __hash__(self) -> int:
         return hash(self.crs)
+
+    @property
+    def label(self) -> str:
+        """What the projection is called in messages: its name, or PROJ parameters."""
+        return str(self.crs.proj4_init if self.crs.name == "unknown" else self.crs.name)
 
     def transformer(self, source: str) -> pyproj.Transformer:
         """Transform from `source` (a CRS text; x before y) to map coordinates, made once.
@@ -142,6 +143,11 @@ class MapProjection:
         """Width of the world in map units where x is linear in longitude at every latitude, else None."""
         return None if self._cylinder is None else self._cylinder[1]
 
+    @cached_property
+    def cut_longitude(self) -> float | None:
+        """The meridian, in degrees, along which the map is cut; None if it is cut otherwise or nowhere."""
+        return None if self.period is not None else cut_of(partial(self._transform, LONLAT))
+
     def x_of_longitude(self, longitude: Plane) -> Plane:
         """Return x of longitudes in degrees, which may go on beyond 180; only where there is a period."""
         if self._cylinder is None:
@@ -151,22 +157,12 @@ class MapProjection:
 
     @cached_property
     def _cylinder(self) -> tuple[float, float] | None:
-        """The x of longitude 0, and the world's width, where x is linear in longitude at every latitude."""
-        lon, lat = np.meshgrid(_LONGITUDES, _LATITUDES)
-        x, _ = self._transform(LONLAT, lon, lat)
-        if not np.isfinite(x).all():
-            return None
-        steps = np.diff(x[0])
-        step = float(np.median(steps))
-        uneven = np.abs(steps - step) > _LINEAR * step
-        if step <= 0 or np.abs(x - x[0]).max() > _LINEAR * step or uneven.sum() > 1:  # one at the cut
-            return None
-        return float(x[0, len(_LONGITUDES) // 2]), step * len(_LONGITUDES)
+        return cylinder_of(partial(self._transform, LONLAT))
 
     def extent_of(self, region: Region) -> Extent:
         """Return the smallest extent, in map units, that shows the whole of a region's box.
 
-        Where a part of the box can't be projected, the extent ends at the projection's own limits.
+        Where a part of the box can't be projected, the extent shows the rest.
 
         Raises
         ------
@@ -178,7 +174,7 @@ class MapProjection:
         if region.crs is None:
             x, y = self._projected(region, *_OUTLINE)
             if np.isfinite(x).all() and np.isfinite(y).all():
-                return Extent(*_range(x), *_range(y))
+                return Extent(*_range(x), *self._shown(*_range(y)))
         return self._visible(region)
 
     def _projected(self, region: Region, u: Plane, v: Plane) -> tuple[Plane, Plane]:
@@ -203,13 +199,20 @@ class MapProjection:
         if not finite.any():
             raise ProjectionError(
                 f'region "{region.name}": {region.extent} lies outside of what the projection '
-                f"{self.crs.to_proj4()} can show; choose another projection or region"
+                f"{self.label} can show; choose another projection or region"
             )
         x, y = x[finite], y[finite]
-        sides = [float(x.min()), float(x.max()), float(y.min()), float(y.max())]
-        if not finite.all():
-            sides[2:] = _within(sides[2:], self.crs.y_limits)
-        return Extent(*sides)
+        return Extent(float(x.min()), float(x.max()), *self._shown(float(y.min()), float(y.max())))
+
+    def _shown(self, south: float, north: float) -> tuple[float, float]:
+        """Return the part of a range of y that a cylindrical map shows; Mercator's poles are at infinity."""
+        if self.period is None:
+            return south, north
+        # The world is at most a square, as in web Mercator, where cartopy knows of no limit.
+        low, high = max(self.crs.y_limits[0], -self.period / 2), min(self.crs.y_limits[1], self.period / 2)
+        if north <= low or south >= high:
+            return south, north
+        return float(max(south, low)), float(min(north, high))
 
     def _transform(self, source: str, x: Plane, y: Plane) -> tuple[Plane, Plane]:
         map_x, map_y = self.transformer(source).transform(x, y)
@@ -253,9 +256,3 @@ def _highest(sides: Plane) -> float:
     is_top = (at >= before) & (at >= after) & (bend > 0)
     peak = at + np.where(is_top, (after - before) ** 2 / (8 * np.where(is_top, bend, 1.0)), 0.0)
     return float(max(sides.max(), peak.max()))
-
-
-def _within(sides: Sequence[float], limits: Sequence[float]) -> Sequence[float]:
-    """Return the part of an interval that lies within limits; all of it if none does."""
-    low, high = max(sides[0], limits[0]), min(sides[1], limits[1])
-    return (low, high) if low < high else sides

@@ -9,17 +9,17 @@ the projection's cut, or can't place, is projected one by one by cartopy, which 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
-import cartopy.crs as ccrs
 import numpy as np
 import pyproj
 import shapely
 from numpy.typing import NDArray
+from shapely.affinity import translate
 
 from forkmaps.errors import FeatureError
 from forkmaps.linework import Geometries, Indices, Vertices
 from forkmaps.mapprojection import LONLAT, MapProjection
+from forkmaps.onebyone import by_cartopy
 
 log = logging.getLogger("forkmaps")
 
@@ -32,11 +32,12 @@ _POLE, _ROUNDING = 90.0, 1e-6
 """The highest latitude, and what a coordinate may be over it."""
 _NEAR_POLE = 89.9
 """Where a pole is drawn on a map on which it lies at infinity."""
+_BESIDE_CUT = 1e-8
+"""Degrees between the edge of what is cut and the cut: 1 mm."""
 _STRETCH = 4.0
 """An edge this many times longer on the map than the layer's edges mostly are may be torn."""
 _TORN = 0.25
 """An edge is torn if its middle is further beside the middle of its ends than this share of its length."""
-
 Flags = NDArray[np.bool_]
 
 
@@ -91,21 +92,23 @@ class Projector:
         if self._as_it_is or not len(lines):
             return lines
         lines = self._in_degrees(lines)
-        xy, owner, bad = self._on_map(lines)
-        return np.concatenate([_moved(lines[~bad], xy[~bad[owner]]), *self._one_by_one(lines[bad])])
+        xy, owner, bad = self._on_map(lines, lines, np.arange(len(lines)))
+        return np.concatenate(
+            [_moved(lines[~bad], xy[~bad[owner]]), *by_cartopy(lines[bad], self._projection, self._name)]
+        )
 
     def polygons(self, polygons: Geometries) -> Geometries:
         """Project Polygons; one that the projection cuts becomes several."""
         if self._as_it_is or not len(polygons):
             return polygons
-        polygons = self._in_degrees(polygons)
-        rings, polygon = shapely.get_rings(polygons, return_index=True)
-        xy, ring, bad = self._on_map(rings)
+        polygons = self._cut_in_two(self._in_degrees(polygons))
+        rings, polygon = _lines_of(polygons)
+        xy, ring, bad = self._on_map(rings, polygons, polygon)
         # A ring that turns the other way on the map has the rest of the world inside.
         bad[~bad] = shapely.is_ccw(_moved(rings[~bad], xy[~bad[ring]])) != shapely.is_ccw(rings[~bad])
         odd = np.isin(np.arange(len(polygons)), polygon[bad])
         good = _moved(polygons[~odd], xy[~odd[polygon[ring]]])
-        return np.concatenate([good, *self._one_by_one(polygons[odd])])
+        return np.concatenate([good, *by_cartopy(polygons[odd], self._projection, self._name)])
 
     @property
     def _unit(self) -> float:
@@ -127,7 +130,7 @@ class Projector:
         return self._lonlat(np.asarray(shapely.segmentize(shapes, _LONGEST_EDGE_METERS / self._unit)))
 
     def _lonlat(self, shapes: Geometries) -> Geometries:
-        lines = _lines_of(shapes)
+        lines, shape = _lines_of(shapes)
         xy, owner = shapely.get_coordinates(lines, return_index=True)
         lonlat = np.column_stack(self._to_lonlat.transform(xy[:, 0], xy[:, 1]))
         if self._source.is_geographic:
@@ -137,16 +140,44 @@ class Projector:
             crossing = _sloppy_crossings(lonlat, owner)
         else:
             crossing = _leaps(lonlat, owner)
-        if crossing.any():
-            lonlat[:, 0] += 360.0 * _turns(lonlat[:, 0], owner, crossing, closed=lines is not shapes)
-        return _moved(shapes, lonlat)
+        if not crossing.any():
+            return _moved(shapes, lonlat)
+        lonlat[:, 0] += 360.0 * _turns(lonlat[:, 0], owner, crossing)
+        if lines is shapes:
+            return _moved(lines, lonlat)
+        return _closed_polygons(shapes, lonlat, owner, shape)
 
-    def _on_map(self, lines: Geometries) -> tuple[Vertices, Indices, Flags]:
-        """Return map coordinates, the line each belongs to, and which lines the projection tears apart."""
+    def _cut_in_two(self, polygons: Geometries) -> Geometries:
+        """Cut polygons along the meridian at which the map ends, if there is one.
+
+        Left to cartopy, those with an edge just on it would fill the map.
+        """
+        cut = self._projection.cut_longitude
+        if cut is None:
+            return polygons
+        west, _, east, _ = shapely.bounds(polygons).T - cut
+        first, last = np.floor(west / 360.0), np.floor(east / 360.0)
+        whole = (west > 360.0 * first + _BESIDE_CUT) & (east < 360.0 * (first + 1.0) - _BESIDE_CUT)
+        pieces = [polygons[whole]]
+        across = shapely.make_valid(polygons[~whole])
+        for turn in np.arange(first[~whole].min(initial=0.0), last[~whole].max(initial=-1.0) + 1.0):
+            start, end = cut + 360.0 * turn, cut + 360.0 * (turn + 1.0)
+            clipped = shapely.clip_by_rect(across, start + _BESIDE_CUT, -_POLE, end - _BESIDE_CUT, _POLE)
+            parts = shapely.get_parts(shapely.get_parts(clipped))
+            pieces.append(shapely.segmentize(parts[shapely.area(parts) > 0.0], _LONGEST_EDGE_DEGREES))
+        return np.concatenate(pieces)
+
+    def _on_map(
+        self, lines: Geometries, shapes: Geometries, shape: Indices
+    ) -> tuple[Vertices, Indices, Flags]:
+        """Return map coordinates, the line each belongs to, and which lines the projection tears apart.
+
+        The lines are those of some shapes: line i is one of shapes[shape[i]].
+        """
         lonlat, owner = shapely.get_coordinates(lines, return_index=True)
         bad = np.zeros(len(lines), bool)
         if self._projection.period is not None:
-            xy = self._on_cylinder(lonlat, lines, owner)
+            xy = self._on_cylinder(lonlat, shapes, shape[owner])
         else:
             xy = self._transformed(lonlat)
             bad[owner[self._torn(lonlat, xy, owner)]] = True
@@ -160,13 +191,13 @@ class Projector:
         xy[~np.isfinite(xy)] = np.nan
         return xy
 
-    def _on_cylinder(self, lonlat: Vertices, lines: Geometries, owner: Indices) -> Vertices:
-        """Project where x is linear in longitude: each line on one turn, the one nearest to x = 0."""
+    def _on_cylinder(self, lonlat: Vertices, shapes: Geometries, owner: Indices) -> Vertices:
+        """Project where x is linear in longitude: each shape on one turn, the one nearest to x = 0."""
         lat = lonlat[:, 1]
         x, y = self._projection.x_of_longitude(lonlat[:, 0]), self._y_of_latitude(lat)
         poles = ~np.isfinite(y) & np.isfinite(lat)
         y[poles] = self._y_of_latitude(np.clip(lat[poles], -_NEAR_POLE, _NEAR_POLE))
-        west, _, east, _ = shapely.bounds(lines).T
+        west, _, east, _ = shapely.bounds(shapes).T
         period = self._projection.period or 0.0
         middle = self._projection.x_of_longitude((west + east) / 2)
         return np.column_stack([x - (np.round(middle / period) * period)[owner], y])
@@ -188,26 +219,13 @@ class Projector:
         beside = middle - (xy[edge] + xy[edge + 1]) / 2
         return edge[~(np.hypot(beside[:, 0], beside[:, 1]) <= _TORN * length[edge])]
 
-    def _one_by_one(self, shapes: Geometries) -> Iterator[Geometries]:
-        """Project shapes in degrees through cartopy."""
-        lost = 0
-        for shape in shapes:
-            xy = self._transformed(shapely.get_coordinates(shape))
-            if not np.isfinite(xy).all(axis=1).any():
-                continue  # on the far side of the globe, mostly: nothing to see
-            source = ccrs.PlateCarree() if _fits_plane(shape) else ccrs.Geodetic()
-            try:
-                yield shapely.get_parts(self._projection.crs.project_geometry(shape, source))
-            except (shapely.errors.ShapelyError, ValueError, RuntimeError, IndexError):
-                lost += 1
-        if lost:
-            log.warning("%s: %d parts can't be projected, and are left out", self._name, lost)
 
-
-def _lines_of(shapes: Geometries) -> Geometries:
-    """Return the rings of polygons, or the lines as they are."""
-    is_polygon = shapely.get_type_id(shapes[0]) == shapely.GeometryType.POLYGON
-    return np.asarray(shapely.get_rings(shapes)) if is_polygon else shapes
+def _lines_of(shapes: Geometries) -> tuple[Geometries, Indices]:
+    """Return the rings of polygons, or the lines as they are, and the shape that each belongs to."""
+    if shapely.get_type_id(shapes[0]) != shapely.GeometryType.POLYGON:
+        return shapes, np.arange(len(shapes))
+    rings, polygon = shapely.get_rings(shapes, return_index=True)
+    return np.asarray(rings), polygon
 
 
 def _moved(shapes: Geometries, xy: Vertices) -> Geometries:
@@ -233,19 +251,38 @@ def _sloppy_crossings(lonlat: Vertices, owner: Indices) -> Flags:
     return leaps & oblique[owner[:-1]]
 
 
-def _turns(lon: NDArray[np.float64], owner: Indices, crossing: Flags, *, closed: bool) -> Vertices:
-    """Return the turns around the earth by which each longitude is to be moved, so that lines go on.
-
-    With `closed`, a ring that would then end on another turn than it began on is left alone.
-    """
+def _turns(lon: NDArray[np.float64], owner: Indices, crossing: Flags) -> NDArray[np.float64]:
+    """Return the turns around the earth by which each longitude is to be moved, so that lines go on."""
     turn = np.insert(np.cumsum(np.where(crossing, -np.sign(np.diff(lon)), 0.0)), 0, 0.0)
     first = np.flatnonzero(np.diff(owner, prepend=-1))
-    last = np.append(first[1:], len(owner)) - 1
-    around = (turn[last] != turn[first]) & closed
-    return np.where(around[owner], 0.0, turn - turn[first][owner])
+    return np.asarray(turn - turn[first][owner])
 
 
-def _fits_plane(shape: shapely.Geometry) -> bool:
-    """Whether a shape's edges are what they look like on a plane of longitude and latitude."""
-    longitudes = shapely.get_coordinates(_lines_of(np.array([shape], object))[0])[:, 0]
-    return bool((np.abs(np.diff(longitudes)) <= 180.0).all())
+def _closed_polygons(polygons: Geometries, lonlat: Vertices, ring: Indices, polygon: Indices) -> Geometries:
+    """Return polygons with other coordinates, also where a ring ends a turn further than it began."""
+    first = np.flatnonzero(np.diff(ring, prepend=-1))
+    rings = np.split(lonlat, first[1:])
+    around = np.unique(polygon[[ring[0, 0] != ring[-1, 0] for ring in rings]])
+    plain = ~np.isin(np.arange(len(polygons)), around)
+    return np.concatenate(
+        [
+            _moved(polygons[plain], lonlat[plain[polygon[ring]]]),
+            *(_around_pole([rings[k] for k in np.flatnonzero(polygon == number)]) for number in around),
+        ]
+    )
+
+
+def _around_pole(rings: list[Vertices]) -> Geometries:
+    """Return, as polygons on the plane of longitude and latitude, the area in a ring around a pole."""
+    outer, *holes = (shapely.make_valid(shapely.Polygon(_to_pole(ring))) for ring in rings)
+    copies = [translate(hole, turn) for hole in holes for turn in (-360.0, 0.0, 360.0)]
+    parts = shapely.get_parts(shapely.difference(outer, shapely.union_all(copies)))
+    return np.asarray(shapely.segmentize(parts[shapely.area(parts) > 0.0], _LONGEST_EDGE_DEGREES))
+
+
+def _to_pole(ring: Vertices) -> Vertices:
+    """Lead a ring around a pole to the pole and back, so that it closes on the plane."""
+    if ring[0, 0] == ring[-1, 0]:
+        return ring
+    pole = np.copysign(_POLE, ring[:, 1].mean())
+    return np.vstack([ring, [ring[-1, 0], pole], [ring[0, 0], pole], ring[0]])

@@ -30,6 +30,8 @@ _FORMS = "write an EPSG code like EPSG:5070, a PROJ string or WKT"
 
 _FAR = 1e8
 """Half the side of the plane, in map units, for projections that state no bounds of their own."""
+_QUARTER = 1e7
+"""Meters from the equator to a pole."""
 _METERS, _FEET = 1e4, 3e4
 """How far cartopy may be off when it projects onto such a plane, in meters and in feet."""
 
@@ -49,8 +51,19 @@ class PlanarProjection(ccrs.Projection):  # type: ignore[misc]  # cartopy has no
     def __init__(self, definition: str) -> None:
         super().__init__(definition)
         self._definition = definition
-        self.bounds = (-_FAR, _FAR, -_FAR, _FAR)
+        self.bounds = self._bounds()
         self.threshold = _METERS if self.axis_info[0].unit_name in ("metre", "meter") else _FEET
+
+    def _bounds(self) -> tuple[float, float, float, float]:
+        """West, east, south, north, in map units."""
+        conversion = self.to_json_dict().get("conversion", {})
+        if conversion.get("method", {}).get("name") != "Transverse Mercator":
+            return -_FAR, _FAR, -_FAR, _FAR
+        # Beyond a quarter of the way around the earth it shows what is there already.
+        quarter = _QUARTER / self.axis_info[0].unit_conversion_factor
+        origin = {p["name"]: p["value"] for p in conversion["parameters"]}
+        x, y = origin.get("False easting", 0.0), origin.get("False northing", 0.0)
+        return x - 2 * quarter, x + 2 * quarter, y - quarter, y + quarter
 
     def __reduce__(self) -> tuple[type[PlanarProjection], tuple[str]]:
         return type(self), (self._definition,)
