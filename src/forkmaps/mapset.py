@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal, Self
 import pyproj
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from forkmaps.cache import AnyCache
+from forkmaps.cache import AnyCache, Cache
 from forkmaps.errors import ForkmapsError, MapSetError
 from forkmaps.options import Listed, Options, explain
 from forkmaps.projection import (
@@ -231,8 +231,9 @@ class MapSet:
         ForkmapsError
             Something can't be read or doesn't fit; the message says what to do.
         """
+        cache = cache or Cache()
         recipe = self._recipe()
-        raster = recipe.raster.read()
+        raster = recipe.raster.read(cache)
         projection = self._projection(raster.crs)
         shared = SharedData.load(replace(recipe, projection=projection), raster=raster, cache=cache)
         return shared, self._regions(str(projection.crs.to_wkt()))

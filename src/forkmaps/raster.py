@@ -20,6 +20,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from forkmaps.cells import Cells
+from forkmaps.cache import AnyCache, array_digest, key_of
 from forkmaps.errors import RasterError
 from forkmaps.projection import MapProjection, View
 from forkmaps.pyramid import Bands, pyramid
@@ -57,6 +58,10 @@ class Band:
     valid_time: dt.datetime | None = None
 
 
+_WORTH_KEEPING = 4_000_000
+"""Cells of a raster whose pyramid is kept; a smaller one's is built as fast as it is found."""
+
+
 class Raster:
     """Bands of values on a regular grid, read-only.
 
@@ -77,6 +82,8 @@ class Raster:
         What stands for many cells under one pixel: their mean, or (categories) the one at its center.
     source : str
         The file it came from, for messages.
+    cache : Cache
+        Where the pyramid is kept for later runs, by content of the values.
 
     Raises
     ------
@@ -95,6 +102,7 @@ class Raster:
         unit: str = "",
         resampling: Resampling = "average",
         source: str = "memory",
+        cache: AnyCache | None = None,
     ) -> None:
         if values.ndim != 3 or 0 in values.shape:
             raise RasterError(f"{source}: an array of (bands, rows, columns) is needed, not {values.shape}")
@@ -106,7 +114,7 @@ class Raster:
             raise RasterError(f"{source}: {len(values)} bands of values, but {len(self.bands)} descriptions")
         self.resampling = resampling
         values, self._value_range = _without_infinities(np.ascontiguousarray(values, dtype=np.float32))
-        self.levels = pyramid(values) if resampling == "average" else (values,)
+        self.levels = _kept_pyramid(values, cache) if resampling == "average" else (values,)
         for level in self.levels:
             level.flags.writeable = False
 
@@ -284,3 +292,17 @@ def _without_infinities(values: Bands) -> tuple[Bands, tuple[float, float]]:
 
 def _centers(number: int) -> NDArray[np.float64]:
     return np.arange(number, dtype=np.float64) + 0.5
+
+
+def _kept_pyramid(values: NDArray[np.float32], cache: AnyCache | None) -> tuple[NDArray[np.float32], ...]:
+    """Return the values and their pyramid, which comes from the cache if it is there."""
+    if cache is None or values.size < _WORTH_KEEPING:
+        return pyramid(values)
+    key = key_of("pyramid", array_digest(values))
+    kept = cache.get(key)
+    if kept is None:
+        levels = pyramid(values)
+        kept = cache.put(key, {str(number): level for number, level in enumerate(levels[1:])}, {})
+        if kept is None:
+            return levels
+    return (values, *(kept.arrays[str(number)] for number in range(len(kept.arrays))))

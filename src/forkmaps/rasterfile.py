@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError, RasterioIOError
 
 from forkmaps.bands import choose_bands
+from forkmaps.cache import AnyCache
 from forkmaps.errors import RasterError, nearest
 from forkmaps.raster import Band, Raster, Resampling
 
@@ -51,6 +52,7 @@ def read_raster(
     scale: float = 1.0,
     offset: float = 0.0,
     resampling: Resampling | None = None,
+    cache: AnyCache | None = None,
 ) -> Raster:
     """Read bands of a raster file into memory.
 
@@ -70,6 +72,8 @@ def read_raster(
         Further conversion of values in the file's unit: value * scale + offset.
     resampling : "average" or "nearest"
         Default: "nearest" for a file with a palette (categories), else "average".
+    cache : Cache
+        Where the raster's pyramid is kept for later runs.
 
     Returns
     -------
@@ -101,6 +105,7 @@ def read_raster(
                 unit=described[0].unit,
                 resampling=resampling or ("nearest" if palette else "average"),
                 source=str(path),
+                cache=cache,
             )
     except RasterioError as error:
         raise RasterError(f"{path}: can't be read as a raster: {_reason(error)}") from error

@@ -45,11 +45,11 @@ class RasterRecipe:
     offset: float = 0.0
     resampling: Resampling | None = None
 
-    def read(self) -> Raster:
-        """Read the raster."""
+    def read(self, cache: AnyCache | None = None) -> Raster:
+        """Read the raster; its pyramid may come from the cache."""
         _Slot.raster_reads += 1
         options = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "path"}
-        return read_raster(self.path, **options)
+        return read_raster(self.path, cache=cache, **options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ class Recipe:
     def load(self, raster: Raster | None = None, cache: AnyCache | None = None) -> SharedData:
         """Read everything once; a `raster` that was read already is not read again."""
         cache = cache or Cache()
-        raster = raster or self.raster.read()
+        raster = raster or self.raster.read(cache)
         projection = self.projection or projection_from_text(raster.crs_text)
         features = {feature.name: feature.read(projection, cache) for feature in self.features}
         return SharedData(raster, features, projection)
