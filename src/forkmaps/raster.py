@@ -19,8 +19,8 @@ import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
-from forkmaps.cells import Cells
 from forkmaps.cache import AnyCache, array_digest, key_of
+from forkmaps.cells import Cells
 from forkmaps.errors import RasterError
 from forkmaps.projection import MapProjection, View
 from forkmaps.pyramid import Bands, pyramid
