@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -231,7 +230,7 @@ def fork_worker(brief: Brief, siblings: Sequence[Worker[J]], mask: set[int]) -> 
     try:
         ends += socket.socketpair()
         ends += socket.socketpair()
-        pid = fork()
+        pid = os.fork()
     except OSError:
         close_all(ends)
         raise
@@ -240,17 +239,6 @@ def fork_worker(brief: Brief, siblings: Sequence[Worker[J]], mask: set[int]) -> 
         be_worker(brief, theirs, their_mouth, not_ours=[ours, our_ear, *siblings], mask=mask)
     close_all([theirs, their_mouth])
     return Worker(pid, ours, our_ear)
-
-
-def fork() -> int:
-    """Fork, without Python's warning of threads, which comes from 3.12 on.
-
-    It comes after the fork: where warnings are errors, nobody would know of the child. What threads there are
-    is for the pool's `before_fork` to judge.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".* is multi-threaded, use of fork", DeprecationWarning)
-        return os.fork()
 
 
 @contextmanager
