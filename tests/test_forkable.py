@@ -497,20 +497,23 @@ def test_where_a_worker_can_not_be_replaced_the_others_do_the_work(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     calls: list[int] = []
+    died, refused = tmp_path / "died", tmp_path / "refused"
 
     def unsafe_from_now_on() -> None:
         calls.append(1)
         if len(calls) > 2:
+            refused.touch()
             raise ForkUnsafe("a thread was started")
 
     def die_at_three(job: int) -> int:
-        if job == 3 and not marker.exists():
-            marker.touch()
+        if job == 3 and not died.exists():
+            died.touch()
             os._exit(1)
+        while job > 10 and not refused.exists():
+            time.sleep(0.001)
         return job
 
-    marker = tmp_path / "died"
-    with Pool(die_at_three, workers=2, before_fork=unsafe_from_now_on) as pool:
+    with Pool(die_at_three, workers=2, timeout=20, before_fork=unsafe_from_now_on) as pool:
         done = sorted(outcome.value for outcome in pool.run(range(40)) if isinstance(outcome, Done))
     assert done == list(range(40))
     assert caplog.text.count("a thread was started") == 1
