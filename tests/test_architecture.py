@@ -90,7 +90,7 @@ def test_the_public_names_are_these():
         "ForkmapsError",
         "Line",
         "MapSet",
-        "PlannedMap",
+        "Plan",
         "Region",
         "Report",
         "SharedData",

@@ -118,7 +118,7 @@ def test_format_and_file_suffix_must_agree(tmp_path):
 
 def test_a_file_without_suffix_gets_the_format(tmp_path):
     text = SET.replace('file = "{region.name}.png"', 'file = "{region.name}"\nformat = "webp"')
-    assert read_mapset(make_set(tmp_path, text)).options.output.template.text == "{region.name}.webp"
+    assert read_mapset(make_set(tmp_path, text)).options.output.template == "{region.name}.webp"
 
 
 def test_bands_are_chosen_by_number_name_and_time(tmp_path):

@@ -19,8 +19,10 @@ from forkmaps.output import (
     check_outputs,
     locked,
     make_folders,
+    put_in_place,
     safe_name,
     sweep_stale,
+    write_apart,
     write_whole,
     writing,
 )
@@ -73,6 +75,27 @@ class TestWriting:
         monkeypatch.setattr(os, "replace", lambda a, b: (steps.append("replace"), replace(a, b)))
         write_whole(tmp_path / "a.png", b"12345")
         assert steps == [("fsync", 5), "replace"]
+
+    def test_apart_and_put_in_place_it_is_on_disk_before_it_has_its_name(self, tmp_path, monkeypatch):
+        path = tmp_path / "a.png"
+        temporary = write_apart(path, b"12345")
+        assert temporary.parent == tmp_path
+        assert output._TEMPORARY.fullmatch(temporary.name)
+        assert not path.exists()
+        steps = []
+        fsync, replace = os.fsync, os.replace
+        monkeypatch.setattr(os, "fsync", lambda f: (steps.append(("fsync", os.fstat(f).st_size)), fsync(f)))
+        monkeypatch.setattr(os, "replace", lambda a, b: (steps.append("replace"), replace(a, b)))
+        put_in_place(temporary, path)
+        assert steps == [("fsync", 5), "replace"]
+        assert path.read_bytes() == b"12345"
+        assert os.listdir(tmp_path) == ["a.png"]
+
+    def test_what_was_written_apart_and_is_gone_is_an_error_of_its_path(self, tmp_path):
+        temporary = write_apart(tmp_path / "a.png", b"12345")
+        temporary.unlink()
+        with pytest.raises(OutputError, match=r"a\.png: can't be written"):
+            put_in_place(temporary, tmp_path / "a.png")
 
     def test_mode_is_what_the_umask_leaves(self, tmp_path, umask):
         write_whole(tmp_path / "a.png", b"")

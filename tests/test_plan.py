@@ -4,14 +4,13 @@ import pytest
 
 from forkmaps.errors import OutputError, RegionError, StyleError
 from forkmaps.mapset import read_mapset
-from forkmaps.plan import plan_maps
 from small import REGIONS, SET, make_set
 
 
 def plan(tmp_path, text=SET, regions=REGIONS, bands=1):
     mapset = read_mapset(make_set(tmp_path, text, regions, bands))
     shared, found = mapset.load()
-    return plan_maps(shared, found, mapset.options.style, mapset.folder, mapset.options.output.template)
+    return mapset.plan(shared, found).maps
 
 
 def names(planned, folder):

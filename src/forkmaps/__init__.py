@@ -1,6 +1,6 @@
 """Sets of regional maps, fast: load the data once, fork many workers.
 
-The names below are the public ones; they are imported when first used, so that `import forkmaps` costs nothing.
+The names below are the public ones. They are imported when first used: `import forkmaps` costs nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from forkmaps.batch import Report, draw_maps
     from forkmaps.errors import ForkmapsError
     from forkmaps.mapset import MapSet, read_mapset
-    from forkmaps.plan import PlannedMap, plan_maps
+    from forkmaps.plan import Plan, plan_maps
     from forkmaps.regions import Extent, Region, read_regions
     from forkmaps.shared import SharedData, shared_data
     from forkmaps.style import Line, Style
@@ -24,7 +24,7 @@ _HOMES = {
     "ForkmapsError": "errors",
     "Line": "style",
     "MapSet": "mapset",
-    "PlannedMap": "plan",
+    "Plan": "plan",
     "Region": "regions",
     "Report": "batch",
     "SharedData": "shared",
@@ -41,7 +41,7 @@ __all__ = [
     "ForkmapsError",
     "Line",
     "MapSet",
-    "PlannedMap",
+    "Plan",
     "Region",
     "Report",
     "SharedData",

@@ -11,14 +11,14 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from forkmaps.errors import ForkmapsError, nearest
 
 if TYPE_CHECKING:
     from forkmaps.batch import Report
-    from forkmaps.mapset import MapSet
-    from forkmaps.plan import PlannedMap
+    from forkmaps.plan import Plan
+    from forkmaps.shared import SharedData
 
 DONE, SOME_FAILED, WRONG_INPUT = 0, 1, 2
 STOPPED = 128
@@ -115,60 +115,47 @@ def _unknown(arguments: list[str], parser: argparse.ArgumentParser) -> str:
 
 
 def _render(options: argparse.Namespace) -> int:
-    mapset, shared, planned, folder = _prepare(options)
+    shared, plan = _prepare(options)
     from forkmaps.batch import draw_maps
     from forkmaps.progress import Progress
 
     def progress(total: int) -> Progress:
         return Progress(total, sys.stderr)
 
-    report = draw_maps(
-        shared,
-        planned,
-        mapset.options.style,
-        mapset.lines,
-        name=mapset.name,
-        workers=options.workers,
-        timeout=options.timeout,
-        progress=progress,
-    )
-    print(json.dumps(report.to_json(), indent=1) if options.json else _summary(report, folder))
+    report = draw_maps(shared, plan, workers=options.workers, timeout=options.timeout, progress=progress)
+    print(json.dumps(report.to_json(), indent=1) if options.json else _summary(report, plan.folder))
     return SOME_FAILED if report.failed else DONE
 
 
 def _check(options: argparse.Namespace) -> int:
-    mapset, shared, planned, folder = _prepare(options)
-    size = mapset.options.style.size
+    shared, plan = _prepare(options)
     raster, (rows, columns) = shared.raster, shared.raster.shape
     print(
         f"raster: {raster.source}, {len(raster.bands)} bands of {columns} x {rows} cells, {raster.crs.name}"
     )
     for name, feature in shared.features.items():
         print(f"boundaries: {name}, {len(feature.levels[0].xy):,} vertices")
-    print(f"projection: {shared.projection.crs.to_proj4()}")
-    print(f"{len(planned)} maps of {size.width} x {size.height} pixels in {folder}:")
-    for one in planned:
-        print(f"  {one.path.relative_to(folder)}")
+    print(f"projection: {shared.projection}")
+    size = plan.style.size
+    print(f"{len(plan.maps)} maps of {size.width} x {size.height} pixels in {_shortest(plan.folder)}:")
+    for one in plan.maps:
+        print(f"  {one.path.relative_to(plan.folder)}")
     return DONE
 
 
-def _prepare(options: argparse.Namespace) -> tuple[MapSet, Any, tuple[PlannedMap, ...], Path]:
+def _prepare(options: argparse.Namespace) -> tuple[SharedData, Plan]:
     """Read everything that the options name, and check all of it."""
     from forkmaps.bundled import bundled_regions, is_installed
     from forkmaps.cache import NoCache
     from forkmaps.mapset import read_mapset
-    from forkmaps.plan import plan_maps
     from forkmaps.regions import select_regions
 
     mapset = read_mapset(options.mapset or bundled_regions() / "us12.toml")
     if options.band:
         mapset = mapset.with_bands(options.band)
     shared, regions = mapset.load(NoCache() if options.no_cache else None)
-    chosen = select_regions(regions, options.region)
     here = Path("out") / mapset.name if is_installed(mapset.path) else mapset.folder
-    folder = options.out or here
-    planned = plan_maps(shared, chosen, mapset.options.style, folder, mapset.options.output.template)
-    return mapset, shared, planned, folder
+    return shared, mapset.plan(shared, select_regions(regions, options.region), folder=options.out or here)
 
 
 def _summary(report: Report, folder: Path) -> str:

@@ -24,6 +24,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from forkmaps.cache import AnyCache, Cache
 from forkmaps.errors import ForkmapsError, MapSetError
 from forkmaps.options import Listed, Options, explain
+from forkmaps.plan import FORMATS, Format, Plan, file_template, plan_maps
 from forkmaps.projection import (
     MapProjection,
     fitted_projection,
@@ -34,10 +35,6 @@ from forkmaps.raster import Resampling
 from forkmaps.regions import Region, read_regions
 from forkmaps.shared import FeatureRecipe, RasterRecipe, Recipe, SharedData
 from forkmaps.style import Line, Style
-from forkmaps.template import FILE_FIELDS, Template
-
-Format = Literal["png", "webp", "pdf", "svg"]
-FORMATS: tuple[Format, ...] = ("png", "webp", "pdf", "svg")
 
 BandChoice = int | str
 """A band's number (from 1), its name, or its valid time (ISO 8601, UTC)."""
@@ -129,30 +126,20 @@ class OutputOptions(Options):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        try:
-            Template(self.file, FILE_FIELDS)
-        except ForkmapsError as error:
-            raise ValueError(f"file: {error}") from error
         suffix = Path(self.file).suffix.lower().lstrip(".")
-        if suffix not in FORMATS and self.format is None:
-            raise ValueError(
-                f'file "{self.file}" must end with one of .{", .".join(FORMATS)}, or format be set'
-            )
         if suffix in FORMATS and self.format not in (None, suffix):
             raise ValueError(f'file "{self.file}" and format "{self.format}" don\'t agree; leave out format')
+        try:
+            file_template(self.template)
+        except ForkmapsError as error:
+            raise ValueError(str(error)) from error
         return self
 
     @property
-    def file_format(self) -> Format:
-        """The format of the pictures."""
-        suffix = Path(self.file).suffix.lower().lstrip(".")
-        return next(known for known in FORMATS if known in (self.format, suffix))
-
-    @property
-    def template(self) -> Template:
+    def template(self) -> str:
         """Template of the files' names, with their suffix."""
-        has_suffix = self.file.lower().endswith("." + self.file_format)
-        return Template(self.file if has_suffix else f"{self.file}.{self.file_format}", FILE_FIELDS)
+        has_suffix = Path(self.file).suffix.lower().lstrip(".") in FORMATS
+        return self.file if has_suffix or self.format is None else f"{self.file}.{self.format}"
 
 
 class MapSetOptions(Options):
@@ -237,6 +224,20 @@ class MapSet:
         projection = self._projection(raster.crs)
         shared = SharedData.load(replace(recipe, projection=projection), raster=raster, cache=cache)
         return shared, self._regions(str(projection.crs.to_wkt()))
+
+    def plan(
+        self, shared: SharedData, regions: Sequence[Region], *, folder: str | Path | None = None
+    ) -> Plan:
+        """Plan the set's pictures, in its own folder or another; see `forkmaps.plan.plan_maps`."""
+        return plan_maps(
+            shared,
+            regions,
+            folder=self.folder if folder is None else folder,
+            style=self.options.style,
+            lines=self.lines,
+            file=self.options.output.template,
+            name=self.name,
+        )
 
     def _recipe(self) -> Recipe:
         given = self.options.raster.model_dump()

@@ -105,11 +105,37 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         If the file can't be written for another reason. Other errors of the block pass unchanged.
     """
     temporary = path.with_name(_temporary_name())
-    try:
+    with _explaining(path, temporary):
         with open(temporary, "xb") as file:
             yield file
             _to_disk(file)
         os.replace(temporary, path)
+
+
+def write_apart(path: Path, data: bytes) -> Path:
+    """Write a file's content beside `path`, not yet to disk; return where. `put_in_place` does the rest.
+
+    So that one process can wait for the disk while another makes the next file. For the errors see `writing`.
+    """
+    temporary = path.with_name(_temporary_name())
+    with _explaining(path, temporary), open(temporary, "xb") as file:
+        file.write(data)
+    return temporary
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Flush what `write_apart` wrote to disk, and give it its name. For the errors see `writing`."""
+    with _explaining(path, temporary):
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+
+@contextmanager
+def _explaining(path: Path, temporary: Path) -> Iterator[None]:
+    """Remove a temporary whose writing fails, and say what is wrong in terms of the path that it is for."""
+    try:
+        yield
     except BaseException as error:
         _removed(temporary)
         if cause := _disk_error(error, temporary):

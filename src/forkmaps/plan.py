@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,11 @@ from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
 from forkmaps.render import Job, template_fields
 from forkmaps.shared import SharedData
-from forkmaps.style import Style
-from forkmaps.template import MAP_FIELDS, Template
+from forkmaps.style import Line, Style
+from forkmaps.template import FILE_FIELDS, MAP_FIELDS, Template
+
+Format = Literal["png", "webp", "pdf", "svg"]
+FORMATS: tuple[Format, ...] = ("png", "webp", "pdf", "svg")
 
 _PLACES = 9
 """Places along each side of a region that are looked at on the raster, and of the raster in a region."""
@@ -34,10 +38,43 @@ class PlannedMap:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All pictures of a set, the folder that they go to, and how they are drawn."""
+
+    maps: tuple[PlannedMap, ...]
+    folder: Path
+    style: Style
+    lines: Mapping[str, Line]
+    name: str
+
+
 def plan_maps(
-    shared: SharedData, regions: Sequence[Region], style: Style, folder: Path, file: Template
-) -> tuple[PlannedMap, ...]:
-    """Return all pictures of a set: each region at each band.
+    shared: SharedData,
+    regions: Sequence[Region],
+    *,
+    folder: str | Path,
+    style: Style | None = None,
+    lines: Mapping[str, Line] | None = None,
+    file: str = "{region.name}.png",
+    name: str = "maps",
+) -> Plan:
+    """Plan the pictures of a set: each region at each band of the raster.
+
+    Parameters
+    ----------
+    shared : SharedData
+    regions : sequence of Region
+    folder : path
+        For the pictures; need not exist.
+    style : Style
+        Default: `Style()`.
+    lines : mapping of str to Line
+        Which boundary layers are drawn, and how, in this order; default: all of them.
+    file : str
+        Template of the files' names in the folder, with one of the suffixes .png, .webp, .pdf, .svg.
+    name : str
+        Of the set, for reports.
 
     Raises
     ------
@@ -48,18 +85,35 @@ def plan_maps(
     OutputError
         Two pictures would have one file.
     """
+    style, folder, template = style or Style(), Path(folder), file_template(file)
     Layout.of(style)
-    check_templates(regions, style, file)
+    check_templates(regions, style, template)
     check_regions(shared, regions)
     jobs = [Job(region, band) for region in regions for band in range(len(shared.raster.bands))]
-    names = [file.format(template_fields(shared, job), clean=safe_name) for job in jobs]
+    names = [template.format(template_fields(shared, job), clean=safe_name) for job in jobs]
     if len(shared.raster.bands) > 1 and len(set(names)) <= len(regions) < len(jobs):
         raise OutputError(
-            f'file template "{file.text}" gives all {len(shared.raster.bands)} bands one file; '
+            f'file template "{file}" gives all {len(shared.raster.bands)} bands one file; '
             "put {band.number}, {band.name} or {valid_time:%Y%m%d%H} into it, or choose one band"
         )
     paths = check_outputs(folder, names, jobs=[_label(shared, job) for job in jobs])
-    return tuple(PlannedMap(job, path) for job, path in zip(jobs, paths, strict=True))
+    maps = tuple(PlannedMap(job, path) for job, path in zip(jobs, paths, strict=True))
+    if lines is None:
+        lines = dict.fromkeys(shared.features, Line())
+    return Plan(maps, folder, style, lines, name)
+
+
+def file_template(file: str) -> Template:
+    """Return the template of file names, which must end with the suffix of a format.
+
+    Raises
+    ------
+    OutputError
+        It does not.
+    """
+    if Path(file).suffix.lower().lstrip(".") not in FORMATS:
+        raise OutputError(f'file "{file}" must end with one of .{", .".join(FORMATS)}')
+    return Template(file, FILE_FIELDS)
 
 
 def _label(shared: SharedData, job: Job) -> str:
@@ -100,8 +154,7 @@ def _regions_on_raster(
     x = (box[:, 0, None, None] + box[:, 1, None, None] * part[None, :, None]) + 0 * part[None, None, :]
     y = (box[:, 2, None, None] + box[:, 3, None, None] * part[None, None, :]) + 0 * part[None, :, None]
     lies_on = raster.contains(*projection.inverse(raster.crs_text)(x.ravel(), y.ravel()))
-    on: NDArray[np.bool_] = lies_on.reshape(len(extents), -1).any(axis=1)
-    return on
+    return np.array([bool(places.any()) for places in lies_on.reshape(len(extents), -1)])
 
 
 def _raster_in_regions(

@@ -64,9 +64,8 @@ def trial_names() -> list[str]:
 def draw_trial(folder: str) -> None:
     """Draw the trial maps twice: into `folder`/serial without workers, into `folder`/forked with two."""
     from forkmaps.batch import draw_maps
-    from forkmaps.plan import PlannedMap
+    from forkmaps.plan import plan_maps
     from forkmaps.regions import Extent, Region
-    from forkmaps.render import Job
     from forkmaps.shared import SharedData, set_shared_data
     from forkmaps.style import Style
 
@@ -76,8 +75,8 @@ def draw_trial(folder: str) -> None:
     extents = [Extent(-105 + 2 * step, -93 + 2 * step, 33, 42) for step in range(TRIAL_MAPS)]
     regions = [Region(name, extent) for name, extent in zip(trial_names(), extents, strict=True)]
     for who, workers in TRIAL_WORKERS.items():
-        maps = [PlannedMap(Job(region), Path(folder, who, f"{region.name}.png")) for region in regions]
-        report = draw_maps(shared, maps, Style(width=4, height=3), workers=workers, timeout=TRIAL_LIMIT / 3)
+        plan = plan_maps(shared, regions, folder=Path(folder, who), style=Style(width=4, height=3))
+        report = draw_maps(shared, plan, workers=workers, timeout=TRIAL_LIMIT / 3)
         if report.failed:
             sys.exit(f"{who}: {report.failures[0].error}")
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forkmaps import MapSet, PlannedMap, SharedData, plan_maps, read_mapset
+from forkmaps import MapSet, Plan, SharedData, read_mapset
 from forkmaps.batch import MapDrawer
+from forkmaps.output import make_folders
+from forkmaps.plan import PlannedMap
 from forkmaps.pool import Done, Pool
 from forkmaps.shared import set_shared_data
 
@@ -19,7 +21,7 @@ class LoadedSet:
 
     map_set: MapSet
     shared: SharedData
-    planned: tuple[PlannedMap, ...]
+    plan: Plan
 
     @classmethod
     def of(cls, path: Path, folder: Path) -> LoadedSet:
@@ -27,15 +29,18 @@ class LoadedSet:
         map_set = read_mapset(path)
         shared, regions = map_set.load()
         shared.warm()
-        template = map_set.options.output.template
-        planned = plan_maps(shared, regions, map_set.options.style, folder, template)
-        for one in planned:
-            one.path.parent.mkdir(parents=True, exist_ok=True)
-        return cls(map_set, shared, planned)
+        plan = map_set.plan(shared, regions, folder=folder)
+        make_folders([one.path for one in plan.maps])
+        return cls(map_set, shared, plan)
+
+    @property
+    def planned(self) -> tuple[PlannedMap, ...]:
+        """The maps of the plan."""
+        return self.plan.maps
 
     def drawer(self) -> MapDrawer:
         """Return what draws and writes this set's maps in a worker: the program's own, nothing spared."""
-        return MapDrawer(self.map_set.options.style, self.map_set.lines, 0)
+        return MapDrawer(self.plan, 0)
 
     def ready_drawer(self) -> MapDrawer:
         """Return a drawer that is ready to draw from this set's data; for processes that hold several."""

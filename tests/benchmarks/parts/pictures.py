@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 import forkmaps.batch
-from forkmaps import PlannedMap
+from forkmaps.output import put_in_place
+from forkmaps.plan import PlannedMap
 from forkmaps.colorscale import ColorScale
 from forkmaps.encode import encode_png
 from forkmaps.raster import Raster
@@ -67,12 +68,16 @@ class Comparison:
 
     def __call__(self, planned: PlannedMap) -> Drawn:
         self.clock.take()
-        whole = seconds_of(self.drawer.draw, planned)
+        whole = seconds_of(self.draw_to_its_file, planned)
         stages = self.clock.take()
         image = picture_in(planned)
         pillow = seconds_of(encode_by_pillow, image, 1)
         own = seconds_of(encode_png, np.asarray(image))
         return Drawn(whole, stages, pillow, own)
+
+    def draw_to_its_file(self, planned: PlannedMap) -> None:
+        """Draw a map in the worker, and do the parent's part too: flush the file to disk, give it its name."""
+        put_in_place(self.drawer.draw(planned).temporary, planned.path)
 
 
 def picture_in(planned: PlannedMap) -> Image.Image:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from forkmaps import PlannedMap, draw_maps
+from forkmaps import draw_maps
+from forkmaps.plan import PlannedMap
 from forkmaps.pool import Pool
 from parts.clock import seconds_of
 from parts.common import LoadedSet, value_of
@@ -65,8 +66,7 @@ def numbered(path: Path, number: int) -> Path:
 
 
 def maps_per_second(loaded: LoadedSet, planned: list[PlannedMap], workers: int) -> float:
-    style, lines = loaded.map_set.options.style, loaded.map_set.lines
-    report = draw_maps(loaded.shared, planned, style, lines, workers=workers)
+    report = draw_maps(loaded.shared, replace(loaded.plan, maps=tuple(planned)), workers=workers)
     if report.failed:
         raise RuntimeError(f"{report.failed} maps failed: {report.failures[0]}")
     return report.maps / report.seconds
