@@ -38,7 +38,7 @@ def watch_stages(clock: StageClock) -> None:
     clock.watch(ColorScale, "colors", "sample")
     clock.watch(Renderer, "picture", "picture")
     clock.watch(forkmaps.batch, "encode_png", "encode")
-    clock.watch(forkmaps.batch, "write_whole", "write")
+    clock.watch(forkmaps.batch, "write_apart", "write")
 
 
 @dataclass(frozen=True)
