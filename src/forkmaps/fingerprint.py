@@ -31,7 +31,7 @@ from forkmaps.template import MAP_FIELDS, Template
 from forkmaps.window import Windows
 
 if TYPE_CHECKING:
-    from forkmaps.plan import PlannedMap
+    from forkmaps.plan import Plan
     from forkmaps.render import Job
 
 FINGERPRINT_VERSION: Final = 1
@@ -44,10 +44,8 @@ _SETTINGS: Final = (
 """The matplotlib settings that a user's matplotlibrc can change the pictures by."""
 
 
-def fingerprints(
-    shared: SharedData, planned: Sequence[PlannedMap], style: Style, lines: Mapping[str, Line] | None = None
-) -> tuple[str, ...]:
-    """Return the fingerprint of each planned map, for `choose`. For `lines` see `Renderer`.
+def fingerprints(shared: SharedData, plan: Plan) -> tuple[str, ...]:
+    """Return the fingerprint of each planned map, in the plan's order.
 
     500 maps of 7000 x 3500 cells take 0.3 s, half of it to find their windows.
 
@@ -56,14 +54,14 @@ def fingerprints(
     ProjectionError
         A region can't be shown in the projection.
     """
-    common = set_fingerprint(shared, style, lines)
-    regions = dict.fromkeys(one.job.region for one in planned)
-    size = Layout.of(style).map_size
+    common = set_fingerprint(shared, plan.style, plan.lines)
+    regions = dict.fromkeys(one.job.region for one in plan.maps)
+    size = Layout.of(plan.style).map_size
     views = {region: view_of(region, shared.projection, size) for region in regions}
     windows = Windows.of(shared.raster, shared.projection, list(views.values()))
     number = {region: i for i, region in enumerate(regions)}
-    sums = {i: windows.sums(shared.raster, i) for i in {one.job.band for one in planned}}
-    bands = _shown_bands(shared.raster.bands, style)
+    sums = {i: windows.sums(shared.raster, i) for i in {one.job.band for one in plan.maps}}
+    bands = _shown_bands(shared.raster.bands, plan.style)
     return tuple(
         job_fingerprint(
             common,
@@ -73,7 +71,7 @@ def fingerprints(
             values=int(sums[one.job.band][number[one.job.region]]),
             suffix=one.path.suffix.lower(),
         )
-        for one in planned
+        for one in plan.maps
     )
 
 
@@ -96,13 +94,12 @@ def job_fingerprint(common: str, job: Job, *, view: View, band: Band, values: in
     return key_of(common, repr(job.region), repr(view), repr(band), values, suffix)
 
 
-def set_fingerprint(shared: SharedData, style: Style, lines: Mapping[str, Line] | None = None) -> str:
+def set_fingerprint(shared: SharedData, style: Style, lines: Mapping[str, Line]) -> str:
     """Return what all maps of a set have in common, 32 hexadecimal digits.
 
     Boundaries count with all of their lines, the raster's values only by the range of colors that is taken
     from them where the style leaves it open.
     """
-    lines = lines if lines is not None else dict.fromkeys(shared.features, Line())
     layers = tuple(
         (line.model_dump_json(), _layer(shared.features.get(name))) for name, line in lines.items()
     )
