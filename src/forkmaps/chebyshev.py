@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 _ORDER = 12
 """Highest order of a series: 13 x 13 nodes, 0.1 ms for their transforms from Lambert conformal and back."""
 _TAIL = 6
-"""Orders at the end of the whole series that stand for all those it leaves out. 3 are enough where a function
-is smooth; where it has a kink (Robinson's, every 5 degrees; Goode's) an error of 0.125 was up to 0.7."""
+"""Orders at the end of the whole series that stand for those it leaves out: enough where a function has kinks
+(Robinson's, every 5 degrees; Goode's, at 41 north). 3 orders took an error of 0.7 for one of 0.12 there."""
 
 Values = NDArray[np.float64]
 Orders = NDArray[np.intp]
@@ -50,7 +50,8 @@ def orders_needed(size: Values, bound: float) -> Orders:
     """
     kept = size.cumsum(axis=-2).cumsum(axis=-1).diagonal(axis1=-2, axis2=-1)
     left = kept[..., -1:] - kept
-    enough = left + left[..., [-1 - _TAIL]] <= bound
+    # Interpolation is off by no more than twice the sum of what the series leaves out (Trefethen, chapter 4).
+    enough = left + 2 * left[..., [-1 - _TAIL]] <= bound
     return np.where(enough.any(axis=-1), enough.argmax(axis=-1) + 1, 0)
 
 

@@ -28,9 +28,9 @@ _EMPTY_SIDE = 64
 _STRIP_ROWS = 48
 """Rows of pixels that are handed on at a time, few enough for their arrays to stay in the CPU's cache: 2.2 ms
 for a picture with 24 to 96 of them, 12 ms with all 750."""
-_TIE = 2.0**-9
+_TIE, _EXACT_TIE = 2.0**-9, 2.0**-16
 """Added to positions, in pixels (in cells, where they are smaller): a pixel between two cells goes to the
-same one in every row of the picture, whatever the rounding."""
+same one in every row of the picture, whatever the rounding of the series, and of exact transforms."""
 
 Plane = NDArray[np.float32]
 Coordinates = NDArray[np.float64]
@@ -136,14 +136,14 @@ class _SmoothPiece:
     series: Coordinates
     largest_cell: float
 
-    def tiles(self, level: int, tie: float) -> Iterator[CellTile]:
+    def tiles(self, level: int, pixel: float) -> Iterator[CellTile]:
         """Evaluate the series at the pixels, a strip of rows at a time."""
         series = self.series / 2**level
         middle = series[:, 0, 0]
         # |T_k| <= 1, so no value lies further from the constant term than the sum of the other terms.
         reach = np.abs(series).sum(axis=(1, 2)) - np.abs(middle)
         first = np.floor(middle - reach)
-        middle += tie - first
+        middle += _TIE * pixel - first
         bounds = *first.astype(int).tolist(), *(middle + reach).tolist()
         orders = series.shape[1]
         column_terms, row_terms = series.astype(np.float32) @ polynomials(_length(self.columns), orders).T
@@ -163,9 +163,9 @@ class _ExactPiece:
     cells: Coordinates
     largest_cell: float = 0.0
 
-    def tiles(self, level: int, tie: float) -> Iterator[CellTile]:
+    def tiles(self, level: int, pixel: float) -> Iterator[CellTile]:
         """Return the one tile that this is."""
-        cells = self.cells / 2**level + tie
+        cells = self.cells / 2**level + _EXACT_TIE * pixel
         first = np.nan_to_num(np.floor(np.fmin.reduce(cells, axis=(1, 2))))
         cells -= first[:, None, None]
         np.copyto(cells, np.array([0.0, NOWHERE])[:, None, None], where=np.isnan(cells))
@@ -200,9 +200,9 @@ class CellMap:
 
         Cells are taken 2**level together, in rows and in columns.
         """
-        tie = _TIE / max(1.0, self.largest_cell)
+        pixel = 1 / max(1.0, self.largest_cell)
         for piece in self._pieces:
-            yield from piece.tiles(level, tie)
+            yield from piece.tiles(level, pixel)
 
     def _fit(self, boxes: Boxes) -> Boxes:
         """Find where boxes lie, as far as they keep to the error bound; return halves of the others."""
