@@ -6,39 +6,23 @@ only what is in view, at the level of detail that the view needs.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import shapely
 from cartopy.feature import Feature
 from numpy.typing import NDArray
 
 from forkmaps.cache import AnyCache, file_digest, key_of
 from forkmaps.errors import FeatureError
 from forkmaps.layerfile import read_geometries
-from forkmaps.linework import (
-    LINE_ERROR,
-    Geometries,
-    Indices,
-    Level,
-    Vertices,
-    from_arrays,
-    levels,
-    to_arrays,
-    unique_arcs,
-)
+from forkmaps.linework import LINE_ERROR, Indices, Level, Vertices, from_arrays, to_arrays
 from forkmaps.mapprojection import MapProjection, View
 from forkmaps.paths import multiline, multipolygon, path_of, tell_cartopy
-from forkmaps.projecting import Projector
+from forkmaps.preparing import prepared
 from forkmaps.regions import Extent
 
-log = logging.getLogger("forkmaps")
-
-_LINES = (shapely.GeometryType.LINESTRING, shapely.GeometryType.LINEARRING)
-_AREAS = (shapely.GeometryType.POLYGON,)
 _BESIDE_VIEW = 24
 """Pixels around a view in which lines are drawn too: half the width of the broadest."""
 _FIGURE_PIXELS = 3000
@@ -89,7 +73,8 @@ class BoundaryFeature(Feature):  # type: ignore[misc]  # cartopy has no types
         name: str = "boundary",
         filled: bool = False,
     ) -> None:
-        self._take(*_prepared(geometries, source_crs, projection, name, filled), projection, name)
+        lines, areas = prepared(geometries, source_crs, projection, name=name, filled=filled)
+        self._take(lines, areas, projection, name)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], projection: MapProjection, *, name: str) -> Self:
@@ -264,53 +249,3 @@ def _read(
             'set crs for the layer, for instance "EPSG:4326"'
         )
     return BoundaryFeature(geometries, crs, projection, name=label, filled=filled)
-
-
-def _prepared(
-    geometries: Iterable[Any], source_crs: str, projection: MapProjection, name: str, filled: bool
-) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
-    """Return the levels of the lines, and those of the areas' rings (empty unless `filled`)."""
-    projector = Projector(source_crs, projection, name)
-    polygons, lines = _polygons_and_lines(projector.in_range(_usable(geometries, name)))
-    arcs = unique_arcs(np.concatenate([shapely.get_rings(polygons), lines]))
-    line_levels = levels(projector.lines(arcs))
-    if not len(line_levels[0].xy):
-        log.warning("%s: lies wholly outside of what the projection can show", name)
-    areas = projector.polygons(polygons) if filled else polygons[:0]
-    return line_levels, levels(_rings(areas), whole=True)
-
-
-def _usable(geometries: Iterable[Any], name: str) -> Geometries:
-    """Return the lines and polygons among geometries, in two dimensions; say what is left out."""
-    given = np.asarray(list(geometries), object)
-    absent = shapely.is_missing(given) | shapely.is_empty(given)
-    shapes = shapely.get_parts(shapely.get_parts(shapely.force_2d(given[~absent])))
-    drawable = np.isin(shapely.get_type_id(shapes), (*_LINES, *_AREAS)) & _finite(shapes)
-    if not drawable.any():
-        raise FeatureError(f"{name}: holds no polygons or lines to draw, in {len(given)} features")
-    if not drawable.all() or absent.any():
-        log.warning(
-            "%s: left out %d features without geometry, and %d parts that are not polygons or lines",
-            name,
-            absent.sum(),
-            (~drawable).sum(),
-        )
-    return np.asarray(shapes[drawable])
-
-
-def _finite(shapes: Geometries) -> NDArray[np.bool_]:
-    """Whether each shape's coordinates are all numbers."""
-    xy, owner = shapely.get_coordinates(shapes, return_index=True)
-    finite = np.ones(len(shapes), bool)
-    finite[owner[~np.isfinite(xy).all(axis=1)]] = False
-    return finite
-
-
-def _polygons_and_lines(shapes: Geometries) -> tuple[Geometries, Geometries]:
-    is_area = np.isin(shapely.get_type_id(shapes), _AREAS)
-    return shapes[is_area], shapes[~is_area]
-
-
-def _rings(polygons: Geometries) -> Geometries:
-    """Return the rings of polygons, each one's outer ring first and anticlockwise, then holes clockwise."""
-    return np.asarray(shapely.get_rings(shapely.orient_polygons(polygons)))

@@ -1,14 +1,13 @@
-"""Boundary lines as flat arrays: shared borders once, levels of detail, and what a view meets.
+"""Boundary lines as flat arrays: levels of detail, and what a view meets.
 
-Rings of neighboring polygons repeat each other's edges. Each edge is kept once; the chains of edges between
-junctions (arcs) are simplified on their own, so that they still meet, by the method of Douglas and Peucker
-(*Cartographica* 10(2), 1973), whose result is nowhere further from the line than its tolerance. A level's
-vertices lie in one array, cut in short runs with a box each; a view takes the runs whose box it meets.
+Lines are simplified by the method of Douglas and Peucker (*Cartographica* 10(2), 1973), whose result is
+nowhere further from the line than its tolerance. A level's vertices lie in one array, cut in short runs with
+a box each; a view takes the runs whose box it meets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,83 +130,33 @@ def from_arrays(arrays: Mapping[str, Any], prefix: str) -> tuple[Level, ...]:
     )
 
 
-def unique_arcs(lines: Geometries) -> Geometries:
-    """Return LineStrings that cover each edge of `lines` once.
-
-    An arc ends where three or more edges meet, where a line ends, or nowhere (an island is one arc).
-
-    Parameters
-    ----------
-    lines : (n,) LineString or LinearRing
-        In any CRS; shared borders must have the same vertices.
-    """
-    xy, owner = shapely.get_coordinates(lines, return_index=True)
-    if not len(xy):
-        return np.empty(0, object)
-    # Two coordinates as one complex number: each vertex gets the number of its place.
-    place = np.unique(xy.view(np.complex128).ravel(), return_inverse=True)[1]
-    edge = _distinct_edges(place, owner)
-    if not len(edge):
-        return np.empty(0, object)
-    line, tail, head = owner[edge], place[edge], place[edge + 1]
-    meeting = np.bincount(tail, minlength=len(xy)) + np.bincount(head, minlength=len(xy))
-    first = np.flatnonzero(np.diff(line, prepend=-1))
-    before = np.arange(-1, len(edge) - 1)
-    before[first] = np.append(first[1:], len(edge)) - 1  # a ring goes on at its end
-    begins = (head[before] != tail) | (meeting[tail] != 2)
-    begins[first] |= ~np.logical_or.reduceat(begins, first)  # an island begins anywhere
-    order = _from_first_beginning(line, first, begins)
-    return _chains(xy, edge[order], begins[order])
-
-
-def _distinct_edges(place: Indices, owner: Indices) -> Indices:
-    """Return the vertices i for which the edge from i to i + 1 is the first one between its two places."""
-    edge = np.flatnonzero((owner[1:] == owner[:-1]) & (place[1:] != place[:-1]))
-    a, b = place[edge], place[edge + 1]
-    key = np.minimum(a, b) * np.int64(len(place)) + np.maximum(a, b)
-    return np.sort(edge[np.unique(key, return_index=True)[1]])
-
-
-def _from_first_beginning(line: Indices, first: Indices, begins: NDArray[np.bool_]) -> Indices:
-    """Return the order that moves the edges before a line's first beginning to the line's end."""
-    number = np.arange(len(line))
-    beginning = np.minimum.reduceat(np.where(begins, number, len(line)), first)
-    early = number < np.repeat(beginning, np.diff(np.append(first, len(line))))
-    return np.argsort(2 * line + early, kind="stable")
-
-
-def _chains(xy: Vertices, edge: Indices, begins: NDArray[np.bool_]) -> Geometries:
-    """Return a LineString for each chain of edges (edge i goes from xy[i] to xy[i + 1])."""
-    chain = np.cumsum(begins) - 1
-    first = np.flatnonzero(begins)
-    vertices = np.insert(edge + 1, first, edge[first])
-    return np.asarray(shapely.linestrings(xy[vertices], indices=np.insert(chain, first, chain[first])))
-
-
-def levels(lines: Geometries, *, whole: bool = False) -> tuple[Level, ...]:
+def levels(lines: Geometries) -> tuple[Level, ...]:
     """Return the levels of detail of lines in map coordinates, finest (exact) first.
 
     Every line stays within a level's tolerance of its place. Islands smaller than the tolerance vanish.
-
-    Parameters
-    ----------
-    lines : (n,) LineString or LinearRing
-    whole : bool
-        Keep a line in one run however long it is (a ring to be filled can't be cut).
     """
+    return tuple(level_of(simpler, tolerance) for tolerance, simpler in simplified(lines))
+
+
+def simplified(lines: Geometries) -> Iterator[tuple[float, Geometries]]:
+    """Yield ever larger tolerances, and the lines simplified to them; empty, what vanishes."""
     size = np.where(shapely.is_closed(lines), _diagonals(lines), np.inf)
-    made, simplified = [_level(lines, 0.0, whole=whole)], [lines]
-    span = _span(made[0].xy)
+    made = [(0.0, lines)]
+    yield made[0]
+    span = _span(shapely.get_coordinates(lines))
     tolerance = span * _FINEST
     while 0.0 < tolerance <= span * _COARSEST:
-        base = sum(level.tolerance <= tolerance * _SPENT for level in made) - 1
-        simpler = _simplified(simplified[base], tolerance - made[base].tolerance)
+        spent, base = [step for step in made if step[0] <= tolerance * _SPENT][-1]
+        simpler = _simplified(base, tolerance - spent)
         simpler[size <= tolerance] = _NOTHING
-        if shapely.get_num_coordinates(simpler).sum() <= _WORTHWHILE * len(made[-1].xy):
-            made.append(_level(simpler, tolerance, whole=whole))
-            simplified.append(simpler)
+        if _vertices(simpler) <= _WORTHWHILE * _vertices(made[-1][1]):
+            made.append((tolerance, simpler))
+            yield made[-1]
         tolerance *= _STEP
-    return tuple(made)
+
+
+def _vertices(lines: Geometries) -> int:
+    return int(shapely.get_num_coordinates(lines).sum())
 
 
 def _diagonals(lines: Geometries) -> Vertices:
@@ -232,8 +181,8 @@ def _simplified(lines: Geometries, tolerance: float) -> Geometries:
     return simpler
 
 
-def _level(lines: Geometries, tolerance: float, *, whole: bool) -> Level:
-    """Lay lines out flat, cut in runs."""
+def level_of(lines: Geometries, tolerance: float, *, whole: bool = False) -> Level:
+    """Lay lines out flat, cut in runs; with `whole`, one for each (a ring to be filled can't be cut)."""
     lines = lines[~shapely.is_empty(lines)]
     count = shapely.get_num_coordinates(lines)
     segments = max(int(count.max(initial=0)), 1) if whole else RUN_SEGMENTS

@@ -126,8 +126,8 @@ class Projector:
     def _in_degrees(self, shapes: Geometries) -> Geometries:
         """Return shapes in degrees, with short edges, longitudes going on across the antimeridian."""
         if self._source.is_geographic:
-            return np.asarray(shapely.segmentize(self._lonlat(shapes), _LONGEST_EDGE_DEGREES))
-        return self._lonlat(np.asarray(shapely.segmentize(shapes, _LONGEST_EDGE_METERS / self._unit)))
+            return _dense(self._lonlat(shapes), _LONGEST_EDGE_DEGREES)
+        return self._lonlat(_dense(shapes, _LONGEST_EDGE_METERS / self._unit))
 
     def _lonlat(self, shapes: Geometries) -> Geometries:
         lines, shape = _lines_of(shapes)
@@ -226,6 +226,18 @@ def _lines_of(shapes: Geometries) -> tuple[Geometries, Indices]:
         return shapes, np.arange(len(shapes))
     rings, polygon = shapely.get_rings(shapes, return_index=True)
     return np.asarray(rings), polygon
+
+
+def _dense(shapes: Geometries, longest: float) -> Geometries:
+    """Return shapes without longer edges. By rings: of an invalid polygon `segmentize` leaves out parts."""
+    lines, shape = _lines_of(shapes)
+    dense = np.asarray(shapely.segmentize(lines, longest))
+    if lines is shapes:
+        return dense
+    ends = np.cumsum(shapely.get_num_coordinates(dense)), np.cumsum(np.bincount(shape))
+    offsets = tuple(np.insert(end, 0, 0) for end in ends)
+    made = shapely.from_ragged_array(shapely.GeometryType.POLYGON, shapely.get_coordinates(dense), offsets)
+    return np.asarray(made)
 
 
 def _moved(shapes: Geometries, xy: Vertices) -> Geometries:
