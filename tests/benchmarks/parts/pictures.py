@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 import forkmaps.batch
-from forkmaps.output import put_in_place
-from forkmaps.plan import PlannedMap
 from forkmaps.colorscale import ColorScale
 from forkmaps.encode import encode_png
+from forkmaps.output import put_in_place
+from forkmaps.plan import PlannedMap
 from forkmaps.raster import Raster
 from forkmaps.render import Renderer
 from parts.clock import StageClock, seconds_of
@@ -33,12 +33,11 @@ ROUNDS = 6
 
 
 def watch_stages(clock: StageClock) -> None:
-    """Watch the stages of a map. What `picture` does beside sampling is drawing."""
+    """Watch the stages of a map. What `picture` does beside sampling and coloring is drawing."""
     clock.watch(Raster, "sample", "sample")
     clock.watch(ColorScale, "colors", "sample")
     clock.watch(Renderer, "picture", "picture")
     clock.watch(forkmaps.batch, "encode_png", "encode")
-    clock.watch(forkmaps.batch, "write_apart", "write")
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,11 @@ class Drawn:
     @property
     def draw(self) -> float:
         return self.stages["picture"] - self.stages["sample"]
+
+    @property
+    def write(self) -> float:
+        """What comes after the encoding: the file is written, flushed to disk, and gets its name."""
+        return self.whole - self.stages["picture"] - self.stages["encode"]
 
 
 class Comparison:
@@ -76,7 +80,7 @@ class Comparison:
         return Drawn(whole, stages, pillow, own)
 
     def draw_to_its_file(self, planned: PlannedMap) -> None:
-        """Draw a map in the worker, and do the parent's part too: flush the file to disk, give it its name."""
+        """Draw a map in the worker, and do the parent's part too: flush the file, give it its name."""
         put_in_place(self.drawer.draw(planned).temporary, planned.path)
 
 
@@ -116,7 +120,7 @@ def details(drawn: Sequence[Drawn]) -> dict[str, Any]:
         "sample": [one.stages["sample"] for one in drawn],
         "draw": [one.draw for one in drawn],
         "encode": [one.stages["encode"] for one in drawn],
-        "write": [one.stages["write"] for one in drawn],
+        "write": [one.write for one in drawn],
         "pillow level 1, encoding only": [one.pillow for one in drawn],
         "our encoder, encoding only": [one.own for one in drawn],
     }
