@@ -46,9 +46,8 @@ def draw_apart(folder: Path) -> str:
 
 def differences(folder: Path) -> list[str]:
     """Return the names of maps that are missing, or not the same byte for byte, in the trial's folders."""
-    return [
-        name for name in trial_names() if not _same(folder / who / f"{name}.png" for who in TRIAL_WORKERS)
-    ]
+    folders = [folder / who for who in TRIAL_WORKERS]
+    return [name for name in trial_names() if not _same(place / f"{name}.png" for place in folders)]
 
 
 def _same(paths: Iterable[Path]) -> bool:
@@ -58,7 +57,7 @@ def _same(paths: Iterable[Path]) -> bool:
 
 def trial_names() -> list[str]:
     """Return the names of the trial's regions."""
-    return [f"trial {number}" for number in range(TRIAL_MAPS)]
+    return [f"trial-{number}" for number in range(TRIAL_MAPS)]
 
 
 def draw_trial(folder: str) -> None:

@@ -108,7 +108,7 @@ def test_p10_a_gdal_that_used_all_cpus_hangs_no_worker(tmp_path: Path) -> None:
         """
         with rasterio.open(PATH) as file:
             file.read()
-        print(json.dumps([outcomes(read_again, 8, **GUARD), outcomes(read_again, 1, timeout=1)]))
+        print(json.dumps([outcomes(read_again, 8, **GUARD), outcomes(read_again, 1, timeout=0.5)]))
         """,
         RASTER=str(tmp_path / "raster.tif"),
         GDAL_NUM_THREADS="ALL_CPUS",
@@ -123,7 +123,7 @@ def test_p10_nor_does_one_that_an_env_gave_all_cpus(tmp_path: Path) -> None:
         with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"):
             with rasterio.open(PATH) as file:
                 file.read()
-            print(json.dumps([outcomes(read_again, 8, **GUARD), outcomes(read_again, 1, timeout=1)]))
+            print(json.dumps([outcomes(read_again, 8, **GUARD), outcomes(read_again, 1, timeout=0.5)]))
         """,
         RASTER=str(tmp_path / "raster.tif"),
     )
@@ -140,7 +140,8 @@ def test_p10_an_open_raster_that_was_read_with_threads_is_named(tmp_path: Path) 
         def read_on(number):
             return all_right(file)
         ours = {**GUARD, "before_fork": functools.partial(check_forkable, foreign_code=False)}
-        found = [outcomes(lambda _: True, 4, **ours), outcomes(read_on, 1, timeout=1, after_fork=after_fork)]
+        half = {"after_fork": after_fork, "timeout": 0.5}
+        found = [outcomes(lambda _: True, 4, **ours), outcomes(read_on, 1, **half)]
         error = outcomes(read_on, 4, **GUARD)
         file.close()
         print(json.dumps([error, outcomes(read_again, 4, **GUARD), *found]))
@@ -189,7 +190,7 @@ def test_p10_a_thread_that_holds_a_lock_is_named(tmp_path: Path) -> None:
         def need(number):
             with lock:
                 return True
-        found = [outcomes(need, 2, **GUARD), outcomes(need, 1, timeout=1)]
+        found = [outcomes(need, 2, **GUARD), outcomes(need, 1, timeout=0.5)]
         end.set()
         thread.join()
         print(json.dumps(found))
@@ -210,15 +211,16 @@ def test_p11_1200_samples_from_four_workers_are_right() -> None:
     projection.inverse(raster.crs_text)(0.0, 0.0)
 
     def sample(number: int) -> str:
-        west, south = -125 + number % 40, 25 + number % 23
+        west, south = -125 + number % 16, 25 + number % 15
         region = Region("x", Extent(west, west + 9, south, south + 7))
         view = view_of(region, projection, Size(120, 90))
         return hashlib.sha256(raster.sample(view, projection, band=number % 2)).hexdigest()
 
     with Pool(sample, workers=4, before_fork=check_forkable, after_fork=after_fork) as pool:
         found = {outcome.job: outcome.value for outcome in pool.run(range(1200)) if isinstance(outcome, Done)}
-    assert found == {number: sample(number) for number in range(1200)}
-    assert len(set(found.values())) > 900
+    right = {place: sample(place) for place in range(240)}
+    assert found == {number: right[number % 240] for number in range(1200)}
+    assert len(set(right.values())) == 240
 
 
 # P14: fonts of a parent that has drawn
@@ -233,8 +235,8 @@ def drawing() -> Callable[[object], str]:
 
     figure = Figure(figsize=(3, 2), dpi=80)
     canvas: Any = FigureCanvasAgg(figure)
-    for line in range(8):
-        figure.text(0.05, 0.05 + 0.11 * line, FORMULA if line else "Höhe über dem Meer", size=7 + line)
+    for line in range(6):
+        figure.text(0.05, 0.05 + 0.15 * line, FORMULA if line else "Höhe über dem Meer", size=7 + line)
 
     def draw(_: object = None) -> str:
         canvas.draw()
@@ -253,12 +255,11 @@ def count_garbled(draw: Callable[[object], str], pictures: int, guard: Callable[
 
 def test_p14_text_is_garbled_without_the_guard() -> None:
     draw = drawing()
-    assert any(count_garbled(draw, 100, guard=None) for _ in range(ROUNDS))
+    assert any(count_garbled(draw, 50, guard=None) for _ in range(ROUNDS))
 
 
-@pytest.mark.parametrize("guard", [after_fork, own_offsets, reset_fonts])
-def test_p14_0_of_100_pictures_are_garbled_by_a_parent_that_has_drawn(guard: Callable[[], None]) -> None:
-    assert count_garbled(drawing(), 100, guard) == 0
+def test_p14_0_of_100_pictures_are_garbled_by_a_parent_that_has_drawn() -> None:
+    assert count_garbled(drawing(), 100, after_fork) == 0
 
 
 @pytest.mark.slow

@@ -1,0 +1,225 @@
+"""Memory, by the rows M1, M2 and M3 of the list of faults: what is shared stays shared, and a worker that has
+none left harms nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from forkmaps.forkable import after_fork, check_forkable
+from forkmaps.pool import Done, Failed, Pool
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(not Path("/proc/self/pagemap").exists(), reason="this system doesn't tell"),
+]
+
+# M1: what workers add
+
+SET = """
+    import json, os, resource, sys
+    from pathlib import Path
+    import numpy, psutil, pyproj, shapely
+    from affine import Affine
+    from forkmaps.batch import draw_maps
+    from forkmaps.features import BoundaryFeature
+    from forkmaps.plan import plan_maps
+    from forkmaps.pool.tasks import memory_of
+    from forkmaps.progress import Progress
+    from forkmaps.projection import projection_from_text
+    from forkmaps.raster import Raster
+    from forkmaps.regions import Extent, Region
+    from forkmaps.render import Renderer
+    from forkmaps.shared import SharedData, set_shared_data
+    from forkmaps.style import Style
+
+    def load(cells, boxes):
+        values = numpy.random.default_rng(0).random((1, cells, cells), dtype="float32")
+        raster = Raster(values, pyproj.CRS("EPSG:4326"), Affine(40 / cells, 0, -120, 0, -30 / cells, 55))
+        projection = projection_from_text("+proj=lcc +lat_1=33 +lat_2=45 +lat_0=39 +lon_0=-96")
+        places = [(-119 + 0.6 * i, 26 + 0.6 * j) for i in range(boxes) for j in range(40)]
+        squares = [shapely.segmentize(shapely.box(x, y, x + 0.6, y + 0.6), 0.02) for x, y in places]
+        shared = SharedData(raster, {"boxes": BoundaryFeature(squares, "EPSG:4326", projection)}, projection)
+        set_shared_data(shared)
+        return shared
+
+    def maps(shared, number, **style):
+        def extent(i):
+            return Extent(-110 + i % 10, -104 + i % 10, 33 + i % 7, 38 + i % 7)
+
+        regions = [Region(f"r{i}", extent(i)) for i in range(number)]
+        return plan_maps(shared, regions, folder=os.environ["OUT"], style=Style(**style))
+"""
+
+
+def run_script(*parts: str, **environment: str) -> Any:
+    """Run a script in a process of its own, for 100 seconds at most, and return the JSON that it prints."""
+    ended = subprocess.run(
+        [sys.executable, "-c", "\n".join(textwrap.dedent(part) for part in parts)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+MEASURED = """
+    EXCLUSIVE = 1 << 56  # of a page in memory that no other process has; see proc_pid_pagemap(5)
+    PRESENT = 1 << 63
+
+    def own_bytes(pid, array):
+        # Bytes of an array that a process has copied for itself.
+        page = resource.getpagesize()
+        first = array.ctypes.data // page
+        count = (array.ctypes.data + array.nbytes) // page + 1 - first
+        with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as file:
+            file.seek(8 * first)
+            pages = numpy.frombuffer(file.read(8 * count), numpy.uint64)
+        own = numpy.uint64(EXCLUSIVE | PRESENT)
+        return int(((pages & own) == own).sum()) * page
+
+    class Measure(Progress):
+        # Measures all processes while they are there: when all maps are done.
+        def step(self):
+            super().step()
+            if self.done == self.total:
+                pids = [child.pid for child in psutil.Process().children()]
+                found["pss"] = [memory_of(pid).pss_mb for pid in (os.getpid(), *pids)]
+                arrays = shared.raster.levels
+                found["own"] = [sum(own_bytes(pid, array) for array in arrays) / 1e6 for pid in pids]
+
+    workers = int(os.environ["WORKERS"])
+    found = {"base": memory_of(os.getpid()).pss_mb}
+    shared = load(5000, boxes=20)
+    found["data"] = shared.nbytes / 1e6
+    report = draw_maps(shared, maps(shared, 20 * workers), workers=workers, timeout=60, progress=Measure)
+    print(json.dumps({**found, "maps": report.maps}))
+"""
+
+
+@pytest.mark.parametrize(
+    "workers", [2, pytest.param(4, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)]
+)
+def test_m1_workers_add_little_to_what_is_shared(tmp_path: Path, workers: int) -> None:
+    found = run_script(SET, MEASURED, WORKERS=str(workers), OUT=str(tmp_path))
+    assert found["maps"] == 20 * workers
+    assert len(found["pss"]) == 1 + workers
+    assert sum(found["pss"]) <= 1.15 * (found["data"] + found["base"]) + 60 * workers, found
+    assert max(found["own"]) <= 0.02 * found["data"], found
+
+
+# M2: writing into what is shared
+
+MB = 1_000_000
+
+
+def pool_that_shares(
+    array: NDArray[np.float32], function: Callable[[int], object], *, guarded: bool = True
+) -> tuple[Any, float]:
+    """Call a function once in a worker; return the outcome, and the MB that became the worker's own."""
+    before_fork = partial(check_forkable, [array]) if guarded else None
+    with Pool(
+        lambda job: function(job) if job else None, workers=1, before_fork=before_fork, after_fork=after_fork
+    ) as pool:
+        list(pool.run([0]))
+        before = pool.report()[0].private_mb
+        (outcome,) = pool.run([1])
+        after = pool.report()[0].private_mb
+    assert before is not None
+    assert after is not None
+    return outcome, after - before
+
+
+def test_m2_a_drawing_function_that_writes_into_a_shared_array_fails_and_costs_nothing() -> None:
+    array = np.ones(16 * MB, np.float32)
+
+    def smooth(_: int) -> None:
+        array[:] = 2
+
+    outcome, more = pool_that_shares(array, smooth)
+    assert isinstance(outcome, Failed)
+    assert outcome.message.startswith("ValueError")
+    assert "read-only" in outcome.message
+    assert more < 8
+
+    array = np.ones(16 * MB, np.float32)
+    outcome, more = pool_that_shares(array, smooth, guarded=False)
+    assert isinstance(outcome, Done)
+    assert more > 56  # as it is without: all of its 64 MB
+
+
+def test_m2_nor_can_a_drawing_function_write_into_the_shared_raster() -> None:
+    import pyproj
+    from affine import Affine
+
+    from forkmaps.raster import Raster
+
+    raster = Raster(np.ones((1, 4000, 4000), np.float32), pyproj.CRS("EPSG:4326"), Affine.scale(0.01))
+
+    def smooth(_: int) -> None:
+        raster.values[0] += 1
+
+    outcome, more = pool_that_shares(raster.values, smooth, guarded=False)
+    assert "ValueError" in outcome.message
+    assert more < 8
+
+
+# M3: a worker without memory
+
+
+def test_m3_a_worker_out_of_memory_is_reported_and_the_rest_is_done() -> None:
+    import resource
+
+    def draw(job: int) -> int:
+        if job % 10 == 5:
+            size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (size + 64 * MB, resource.RLIM_INFINITY))
+            np.ones(256 * MB, np.uint8)
+        return int(np.ones(MB).sum()) + job
+
+    with Pool(draw, workers=2, before_fork=check_forkable, after_fork=after_fork) as pool:
+        outcomes = {outcome.job: outcome for outcome in pool.run(range(30))}
+    failed = {job: outcome for job, outcome in outcomes.items() if isinstance(outcome, Failed)}
+    assert sorted(failed) == [5, 15, 25]
+    assert all(one.message.startswith("out of memory") and one.attempts == 1 for one in failed.values())
+    assert all(outcomes[job].value == MB + job for job in set(range(30)) - set(failed))
+    assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
+    assert np.ones(256 * MB, np.uint8).size == 256 * MB  # we have not lost any
+
+
+OUT_OF_MEMORY = """
+    def picture(renderer, job):
+        if job.region.name == "r3":
+            size = psutil.Process().memory_info().vms
+            resource.setrlimit(resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
+        return real(renderer, job)
+
+    real, Renderer.picture = Renderer.picture, picture
+    shared = load(400, boxes=1)
+    report = draw_maps(shared, maps(shared, 4), workers=2, timeout=60)
+    print(json.dumps([report.maps, [[failure.region, failure.error] for failure in report.failures]]))
+"""
+
+
+def test_m3_a_map_for_which_there_is_no_memory_is_reported_and_the_rest_is_done(tmp_path: Path) -> None:
+    # Large arrays get memory from the system, never what the C library keeps of others that were freed.
+    done, failures = run_script(SET, OUT_OF_MEMORY, OUT=str(tmp_path), MALLOC_MMAP_THRESHOLD_="131072")
+    assert done == 3
+    ((region, error),) = failures
+    assert region == "r3"
+    assert "out of memory" in error
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["r0.png", "r1.png", "r2.png"]
