@@ -132,7 +132,7 @@ def in_pixels(off, crs, grid_crs, transform, view, exact, step):
         return np.hypot(off[0] * np.maximum(column, 1), off[1] * np.maximum(row, 1))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     st.sampled_from(sorted(PROJECTIONS)),
     st.sampled_from(sorted(GRIDS)),

@@ -12,6 +12,8 @@ from forkmaps.sampling import CellTile, Plane
 
 _MOST_INT32 = 2**30
 """Fewer cells than this are numbered in 32 bits: 0.5 ms for the pixels of a picture, 1.5 in 64 bits."""
+_EDGE = 2.0**-14
+"""Cells that a pixel may lie beyond the last one, as the pole itself does."""
 
 Index = NDArray[Any]
 Kind = type[np.integer[Any]]
@@ -167,7 +169,7 @@ def _side(
             position, first = position + np.float32(first), 0
         inside = bool(position.min() >= 0 and position.max() < length - first)
         if not inside:
-            inside = (position >= 0) & (position < length - first)
+            inside = (position >= 0) & (position <= length - first + _EDGE)
             position = np.clip(position, 0, number - first - 0.5)
     return _Side(position, first, number, inside, is_closed=is_closed)
 

@@ -18,6 +18,10 @@ _ORDER = 12
 _TAIL = 6
 """Orders at the end of the whole series that stand for those it leaves out: enough where a function has kinks
 (Robinson's, every 5 degrees; Goode's, at 41 north). 3 orders took an error of 0.7 for one of 0.12 there."""
+_CUT = 1 / 32
+"""Share of the error that leaving out the last orders may take: 3 to 6 of 13 are left on most maps, for 2.1 ms
+instead of 2.4. Where cells are of one pixel, 2 pixels in 1000 then show the cell beside their own. With all
+orders it is as many: those so near to an edge that they are taken to be on it."""
 
 Values = NDArray[np.float64]
 Orders = NDArray[np.intp]
@@ -50,9 +54,9 @@ def orders_needed(size: Values, bound: float) -> Orders:
     """
     kept = size.cumsum(axis=-2).cumsum(axis=-1).diagonal(axis1=-2, axis2=-1)
     left = kept[..., -1:] - kept
+    orders = (left <= _CUT * bound).argmax(axis=-1) + 1
     # Interpolation is off by no more than twice the sum of what the series leaves out (Trefethen, chapter 4).
-    enough = left + 2 * left[..., [-1 - _TAIL]] <= bound
-    return np.where(enough.any(axis=-1), enough.argmax(axis=-1) + 1, 0)
+    return np.where(2 * left[..., -1 - _TAIL] <= (1 - _CUT) * bound, orders, 0)
 
 
 @functools.lru_cache(maxsize=64)

@@ -28,7 +28,7 @@ _EMPTY_SIDE = 64
 _STRIP_ROWS = 48
 """Rows of pixels that are handed on at a time, few enough for their arrays to stay in the CPU's cache: 2.2 ms
 for a picture with 24 to 96 of them, 12 ms with all 750."""
-_TIE, _EXACT_TIE = 2.0**-9, 2.0**-16
+_TIE, _EXACT_TIE = 2.0**-10, 2.0**-16
 """Added to positions, in pixels (in cells, where they are smaller): a pixel between two cells goes to the
 same one in every row of the picture, whatever the rounding of the series, and of exact transforms."""
 
