@@ -19,7 +19,7 @@ _TAIL = 6
 """Orders at the end of the whole series that stand for those it leaves out: enough where a function has kinks
 (Robinson's, every 5 degrees; Goode's, at 41 north). 3 orders took an error of 0.7 for one of 0.12 there."""
 _CUT = 1 / 32
-"""Share of the error that leaving out the last orders may take: 3 to 6 of 13 are left on most maps, for 2.1 ms
+"""Share of the error that leaving out the last orders may take: 3 to 6 of 13 are left on most maps, 2.1 ms
 instead of 2.4. Where cells are of one pixel, 2 pixels in 1000 then show the cell beside their own. With all
 orders it is as many: those so near to an edge that they are taken to be on it."""
 
