@@ -93,6 +93,7 @@ def test_the_public_names_are_these():
         "Plan",
         "Region",
         "Report",
+        "Run",
         "SharedData",
         "Style",
         "draw_maps",

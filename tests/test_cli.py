@@ -65,14 +65,14 @@ def test_pictures_are_the_same_however_many_workers_draw_them(tmp_path, workers)
     assert run.returncode == 0, run.stderr
     reference = make_set(tmp_path / "reference")
     assert forkmaps("render", reference, "--workers", 2).returncode == 0
-    for picture in (tmp_path / "here").iterdir():
+    for picture in (tmp_path / "here").glob("*.png"):
         assert picture.read_bytes() == (tmp_path / "reference" / "out" / picture.name).read_bytes()
 
 
 def test_region_and_band_choose_maps(tmp_path):
     path = make_set(tmp_path, SET.replace("{region.name}", "{region.name}-{band.number}"), bands=3)
     assert forkmaps("render", path, "--region", "SOUTH", "--band", "3").returncode == 0
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["south-3.png"]
+    assert [p.name for p in (tmp_path / "out").glob("*.png")] == ["south-3.png"]
 
 
 def test_an_unknown_region_is_told_with_the_nearest(tmp_path):
@@ -164,6 +164,35 @@ def test_without_a_set_the_bundled_one_is_checked():
     run = forkmaps("check")
     assert run.returncode == 0, run.stderr
     assert "12 maps of 1400 x 900 pixels" in run.stdout
+
+
+def test_a_finished_set_is_not_drawn_again(tmp_path):
+    path = make_set(tmp_path)
+    assert json.loads(forkmaps("render", path, "--json").stdout)["maps"] == 2
+    again = json.loads(forkmaps("render", path, "--json").stdout)
+    assert (again["maps"], again["skipped"], again["outputs"]) == (0, 2, [])
+    forced = json.loads(forkmaps("render", path, "--json", "--force").stdout)
+    assert (forced["maps"], forced["skipped"]) == (2, 0)
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == forced
+
+
+def test_a_changed_style_or_region_is_drawn_again_and_nothing_else(tmp_path):
+    path = make_set(tmp_path)
+    forkmaps("render", path)
+    (tmp_path / "regions.csv").write_text(REGIONS.replace("The south", "South"))
+    one = json.loads(forkmaps("render", path, "--json").stdout)
+    assert [Path(p).name for p in one["outputs"]] == ["south.png"]
+    path.write_text(path.read_text().replace("dpi = 60", "dpi = 61"))
+    assert json.loads(forkmaps("render", path, "--json").stdout)["maps"] == 2
+
+
+def test_failures_are_told_kept_and_drawn_by_only_failed(tmp_path):
+    path = make_set(tmp_path)
+    slow = json.loads(forkmaps("render", path, "--json", "--timeout", "0.0001", "--workers", "2").stdout)
+    assert slow["failed"] == 2
+    assert {f["cause"] for f in slow["failures"]} == {"timeout"}
+    assert forkmaps("render", path, "--only-failed").returncode == 0
+    assert json.loads(forkmaps("render", path, "--only-failed", "--json").stdout)["skipped"] == 2
 
 
 def test_help_and_version():

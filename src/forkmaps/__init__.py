@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from forkmaps.batch import Report, draw_maps
+    from forkmaps.batch import Run, draw_maps
     from forkmaps.errors import ForkmapsError
     from forkmaps.mapset import MapSet, read_mapset
     from forkmaps.plan import Plan, plan_maps
     from forkmaps.regions import Extent, Region, read_regions
+    from forkmaps.report import Report
     from forkmaps.shared import SharedData, shared_data
     from forkmaps.style import Line, Style
 
@@ -26,7 +27,8 @@ _HOMES = {
     "MapSet": "mapset",
     "Plan": "plan",
     "Region": "regions",
-    "Report": "batch",
+    "Report": "report",
+    "Run": "batch",
     "SharedData": "shared",
     "Style": "style",
     "draw_maps": "batch",
@@ -44,6 +46,7 @@ __all__ = [
     "Plan",
     "Region",
     "Report",
+    "Run",
     "SharedData",
     "Style",
     "draw_maps",

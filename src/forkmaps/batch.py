@@ -4,88 +4,67 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import threadpoolctl
 
 from forkmaps.encode import encode_png, encode_webp
+from forkmaps.entries import FileState, file_state
 from forkmaps.errors import OutputError
+from forkmaps.fingerprint import fingerprints
+from forkmaps.forkable import after_fork, check_forkable
+from forkmaps.manifest import Manifest, choose
 from forkmaps.output import DiskFullError, locked, make_folders, put_in_place, sweep_stale, write_apart
 from forkmaps.plan import Plan, PlannedMap
 from forkmaps.pool import Done, Failed, Pool, WorkerReport
 from forkmaps.progress import Progress
 from forkmaps.render import Job, Renderer, open_range
+from forkmaps.report import Failure, Report, WorkerUse
 from forkmaps.shared import SharedData, raster_reads, shared_data
 
 _SHOWN_FAILURES = 20
 """So many failures are told as they come; one cause can fail all of 3,000 maps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A picture that could not be drawn, and why."""
-
-    region: str
-    band: int
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerUse:
-    """What one worker did, and its memory in MB at the end (None where the system does not tell)."""
-
-    pid: int
-    maps: int
-    private_mb: float | None
-    pss_mb: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What became of a map set.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How a plan is carried out.
 
     Attributes
     ----------
-    mapset : str
-        Its name.
-    maps, failed, skipped : int
-        Pictures drawn, failed, and left as they were.
-    seconds : float
-        From the start of the drawing to its end.
-    raster_reads : int
-        How often the raster was read, in all processes.
-    shared_mb : float
-        Memory of the shared data, in MB.
+    workers : int or None
+        How many; None: one for each CPU this process may use; 0: draw in this process.
+    timeout : float or None
+        Seconds that one map may take.
+    force : bool
+        Draw maps again though nothing that shapes them has changed.
+    only_failed : bool
+        Draw only the maps that failed when they were last tried.
+    fail_fast : bool
+        Stop at the first map that fails.
+    wait : bool
+        Wait for another run that writes in the folder, instead of being refused.
     """
 
-    mapset: str
-    maps: int
-    failed: int
-    skipped: int
-    seconds: float
-    raster_reads: int
-    shared_mb: float
-    workers: tuple[WorkerUse, ...]
-    failures: tuple[Failure, ...]
-    outputs: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON's types."""
-        return asdict(self)
+    workers: int | None = None
+    timeout: float | None = None
+    force: bool = False
+    only_failed: bool = False
+    fail_fast: bool = False
+    wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
-    """A worker's answer: where it wrote the file, and how often it has read the raster itself."""
+class Drawn:
+    """A worker's answer: where it wrote the file, what tells the file, and its own reads of the raster."""
 
     temporary: Path
+    state: FileState
     own_reads: int
 
 
 @dataclass(frozen=True, slots=True)
-class _NoRoom:
+class NoRoom:
     """A worker's answer where the disk is full: the next map would have no room either."""
 
     message: str
@@ -100,19 +79,17 @@ class MapDrawer:
 
     def prepare(self) -> None:
         """Make this process ready for its first map."""
-        # Two BLAS threads beside another busy worker take six times as long as one.
-        threadpoolctl.threadpool_limits(1)
         self._renderer = Renderer(shared_data(), self.plan.style, self.plan.lines)
 
-    def draw(self, planned: PlannedMap) -> _Drawn | _NoRoom:
+    def draw(self, planned: PlannedMap) -> Drawn | NoRoom:
         """Draw one map and write it beside its path; the parent puts it in place."""
         assert self._renderer is not None, "prepare() comes first"
         data = picture_bytes(self._renderer, planned.job, planned.path.suffix.lower())
         try:
             temporary = write_apart(planned.path, data)
         except DiskFullError as error:
-            return _NoRoom(str(error))
-        return _Drawn(temporary, raster_reads() - self.reads_before)
+            return NoRoom(str(error))
+        return Drawn(temporary, file_state(temporary), raster_reads() - self.reads_before)
 
 
 def picture_bytes(renderer: Renderer, job: Job, suffix: str) -> bytes:
@@ -125,112 +102,171 @@ def picture_bytes(renderer: Renderer, job: Job, suffix: str) -> bytes:
 
 
 def draw_maps(
-    shared: SharedData,
-    plan: Plan,
-    *,
-    workers: int | None = None,
-    timeout: float | None = None,
-    wait: bool = False,
-    progress: Callable[[int], Progress] = Progress,
+    shared: SharedData, plan: Plan, run: Run | None = None, *, progress: Callable[[int], Progress] = Progress
 ) -> Report:
     """Draw planned maps with forked workers that read `shared` through copy-on-write memory.
+
+    A map is skipped when its file is there and nothing that shapes it has changed since: the raster's values
+    in its own window, boundaries, style, region, forkmaps itself.
 
     Parameters
     ----------
     shared : SharedData
         The process's shared data.
     plan : Plan
-    workers : int
-        How many; None: one for each CPU this process may use; 0: draw in this process.
-    timeout : float
-        Seconds that one map may take.
-    wait : bool
-        Wait for another run that writes in the plan's folder, instead of being refused.
+        What to draw; see `plan_maps`.
+    run : Run
+        With how many workers, for how long at most, and so on; default: `Run()`.
     progress : callable
         Makes the `Progress` for a number of maps.
 
     Raises
     ------
+    ForkUnsafe
+        A worker forked from this process could hang.
     PoolError
         The workers as a whole failed. (One map's failure is told in the report.)
     OutputError
         The folders can't be made, or another run is writing there.
     DiskFullError
-        The disk is full; the maps that are done are whole.
+        The disk is full; the maps that are done are whole, and the next run goes on from there.
     """
-    begin = time.perf_counter()
+    run, begin = run or Run(), time.perf_counter()
     make_folders([plan.folder / "any", *(one.path for one in plan.maps)])
-    with locked(plan.folder, wait=wait):
+    with locked(plan.folder, wait=run.wait), Manifest.open(plan.folder, force=run.force) as manifest:
         sweep_stale(plan.folder)
         # What every worker would otherwise compute for itself is computed before the fork.
         shared.warm()
         open_range(shared, plan.style)
-        collected, use = _draw_all(shared, plan, workers, timeout, progress)
-    return collected.report(plan.name, time.perf_counter() - begin, use)
+        prints = dict(zip((one.path for one in plan.maps), fingerprints(shared, plan), strict=True))
+        to_draw, skipped = choose(
+            plan.maps, manifest, list(prints.values()), force=run.force, only_failed=run.only_failed
+        )
+        kept = _Outcomes(shared, manifest, prints)
+        workers = _draw_all(shared, plan, to_draw, run, kept, progress)
+        report = kept.report(plan, len(skipped), time.perf_counter() - begin, workers)
+        report.write()
+    return report
 
 
 def _draw_all(
     shared: SharedData,
     plan: Plan,
-    workers: int | None,
-    timeout: float | None,
+    to_draw: Sequence[PlannedMap],
+    run: Run,
+    kept: _Outcomes,
     progress: Callable[[int], Progress],
-) -> tuple[_Collected, tuple[WorkerReport, ...]]:
-    drawer, collected = MapDrawer(plan, raster_reads()), _Collected(shared)
-    with Pool(drawer.draw, workers=workers, timeout=timeout, prepare=drawer.prepare) as pool:
-        with progress(len(plan.maps)) as bar:
-            for outcome in pool.run(plan.maps):
-                collected.add(outcome, bar)
-        return collected, pool.report()
+) -> tuple[WorkerReport, ...]:
+    if not to_draw:
+        return ()
+    drawer = MapDrawer(plan, raster_reads())
+    pool = Pool(
+        drawer.draw,
+        workers=run.workers,
+        timeout=run.timeout,
+        prepare=drawer.prepare,
+        before_fork=partial(check_forkable, shared.arrays(), foreign_code=False),
+        after_fork=after_fork,
+    )
+    with pool, progress(len(to_draw)) as bar:
+        for outcome in pool.run(to_draw):
+            kept.add(outcome, bar)
+            if run.fail_fast and kept.failures:
+                break
+    return pool.report()
 
 
-class _Collected:
-    """Outcomes, as they come."""
+@dataclass
+class _Outcomes:
+    """Takes outcomes as they come: puts files in place, notes them in the manifest, counts."""
 
-    def __init__(self, shared: SharedData) -> None:
-        self.shared = shared
-        self.outputs: list[str] = []
-        self.failures: list[Failure] = []
-        self.reads: dict[int, int] = {}
+    shared: SharedData
+    manifest: Manifest
+    prints: dict[Path, str]
+    outputs: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    reads: dict[int, int] = field(default_factory=dict)
 
-    def add(self, outcome: Done[PlannedMap, _Drawn | _NoRoom] | Failed[PlannedMap], bar: Progress) -> None:
-        """Take in one outcome; a picture that was drawn gets its place."""
+    def add(self, outcome: Done[PlannedMap, Drawn | NoRoom] | Failed[PlannedMap], bar: Progress) -> None:
+        """Take in one outcome."""
         if isinstance(outcome, Failed):
-            self._fail(outcome.job, outcome.message, bar)
-        elif isinstance(outcome.value, _NoRoom):
+            self._fail(outcome.job, outcome.message, outcome.cause, outcome, bar)
+        elif isinstance(outcome.value, NoRoom):
             raise DiskFullError(outcome.value.message)
         else:
             self.reads[outcome.pid] = outcome.value.own_reads
-            self._keep(outcome.job, outcome.value.temporary, bar)
+            self._keep(outcome, outcome.value, bar)
         bar.step()
 
-    def _keep(self, planned: PlannedMap, temporary: Path, bar: Progress) -> None:
+    def _keep(self, outcome: Done[PlannedMap, Drawn | NoRoom], drawn: Drawn, bar: Progress) -> None:
+        planned = outcome.job
         try:
-            put_in_place(temporary, planned.path)
+            put_in_place(drawn.temporary, planned.path)
         except DiskFullError:
             raise
         except OutputError as error:
-            self._fail(planned, str(error), bar)
-        else:
-            self.outputs.append(str(planned.path))
+            self._fail(planned, str(error), "output", outcome, bar)
+            return
+        self.outputs.append(str(planned.path))
+        self.manifest.record_done(
+            planned.path,
+            self.prints[planned.path],
+            drawn.state,
+            region=planned.job.region.name,
+            band=self._band(planned),
+            seconds=outcome.seconds,
+            attempts=outcome.attempts,
+        )
 
-    def _fail(self, planned: PlannedMap, message: str, bar: Progress) -> None:
-        band = self.shared.raster.bands[planned.job.band].number
-        self.failures.append(Failure(planned.job.region.name, band, message))
+    def _fail(
+        self,
+        planned: PlannedMap,
+        message: str,
+        cause: str,
+        outcome: Done[PlannedMap, Drawn | NoRoom] | Failed[PlannedMap],
+        bar: Progress,
+    ) -> None:
+        signal = outcome.signal if isinstance(outcome, Failed) else None
+        failure = Failure(
+            planned.job.region.name,
+            self._band(planned),
+            message,
+            cause,
+            signal,
+            round(outcome.seconds, 3),
+            outcome.attempts,
+        )
+        self.failures.append(failure)
         if len(self.failures) <= _SHOWN_FAILURES:
-            bar.message(f'failed: region "{planned.job.region.name}", band {band}: {message}')
+            bar.message(str(failure))
+        self.manifest.record_failed(
+            planned.path,
+            self.prints[planned.path],
+            message,
+            region=failure.region,
+            band=failure.band,
+            seconds=failure.seconds,
+            attempts=failure.attempts,
+            signal=signal,
+        )
 
-    def report(self, name: str, seconds: float, use: Sequence[WorkerReport]) -> Report:
+    def _band(self, planned: PlannedMap) -> int:
+        return self.shared.raster.bands[planned.job.band].number
+
+    def report(self, plan: Plan, skipped: int, seconds: float, workers: Sequence[WorkerReport]) -> Report:
         """Sum up."""
         return Report(
-            mapset=name,
+            mapset=plan.name,
+            folder=str(plan.folder),
             maps=len(self.outputs),
             failed=len(self.failures),
-            skipped=0,
+            skipped=skipped,
             seconds=round(seconds, 3),
             raster_reads=raster_reads() + sum(self.reads.values()),
             shared_mb=round(self.shared.nbytes / 1e6, 1),
-            workers=tuple(WorkerUse(w.pid, w.jobs, _rounded(w.private_mb), _rounded(w.pss_mb)) for w in use),
+            workers=tuple(
+                WorkerUse(w.pid, w.jobs, _rounded(w.private_mb), _rounded(w.pss_mb)) for w in workers
+            ),
             failures=tuple(self.failures),
             outputs=tuple(sorted(self.outputs)),
         )

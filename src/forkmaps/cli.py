@@ -6,7 +6,6 @@ Only the parser is made before the arguments are known to be right; everything h
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, NoReturn
 from forkmaps.errors import ForkmapsError, nearest
 
 if TYPE_CHECKING:
-    from forkmaps.batch import Report
     from forkmaps.plan import Plan
     from forkmaps.shared import SharedData
 
@@ -74,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--timeout", type=_seconds, metavar="S", help="seconds that one map may take (default: no limit)"
     )
+    render.add_argument("--force", action="store_true", help="draw maps again though nothing has changed")
+    render.add_argument("--only-failed", action="store_true", help="draw only maps that failed the last time")
+    render.add_argument("--fail-fast", action="store_true", help="stop at the first map that fails")
+    render.add_argument("--wait", action="store_true", help="wait for another run in the folder to end")
     render.add_argument("--json", action="store_true", help="print a report as one JSON object")
     render.set_defaults(run=_render, parser=render)
     check = commands.add_parser(
@@ -83,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_set(check)
     check.set_defaults(run=_check, parser=check)
+    doctor = commands.add_parser(
+        "doctor", help="tell about this machine", description="Tell what this machine is to forkmaps."
+    )
+    doctor.set_defaults(run=_doctor, parser=doctor)
     return parser
 
 
@@ -116,15 +122,25 @@ def _unknown(arguments: list[str], parser: argparse.ArgumentParser) -> str:
 
 def _render(options: argparse.Namespace) -> int:
     shared, plan = _prepare(options)
-    from forkmaps.batch import draw_maps
+    from forkmaps.batch import Run, draw_maps
     from forkmaps.progress import Progress
 
     def progress(total: int) -> Progress:
         return Progress(total, sys.stderr)
 
-    report = draw_maps(shared, plan, workers=options.workers, timeout=options.timeout, progress=progress)
-    print(json.dumps(report.to_json(), indent=1) if options.json else _summary(report, plan.folder))
+    how = ("workers", "timeout", "force", "only_failed", "fail_fast", "wait")
+    report = draw_maps(shared, plan, Run(**{name: getattr(options, name) for name in how}), progress=progress)
+    if options.json:
+        print(report.to_json())
+    else:
+        print(f"{report.summary()}\npictures are in {_shortest(plan.folder)}")
     return SOME_FAILED if report.failed else DONE
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from forkmaps.doctor import run
+
+    return run()
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -156,26 +172,6 @@ def _prepare(options: argparse.Namespace) -> tuple[SharedData, Plan]:
     shared, regions = mapset.load(NoCache() if options.no_cache else None)
     here = Path("out") / mapset.name if is_installed(mapset.path) else mapset.folder
     return shared, mapset.plan(shared, select_regions(regions, options.region), folder=options.out or here)
-
-
-def _summary(report: Report, folder: Path) -> str:
-    rate = report.maps / report.seconds if report.seconds else 0.0
-    lines = [
-        f"{report.maps} maps in {report.seconds:.1f} s ({rate:.1f} per second), {report.failed} failed; "
-        f"raster read {_times(report.raster_reads)}"
-    ]
-    private = [w.private_mb for w in report.workers if w.private_mb is not None]
-    if private:
-        lines.append(
-            f"memory: {report.shared_mb:.0f} MB shared by {len(report.workers)} workers, "
-            f"{min(private):.0f} to {max(private):.0f} MB private to each"
-        )
-    lines.append(f"pictures are in {_shortest(folder)}")
-    return "\n".join(lines)
-
-
-def _times(number: int) -> str:
-    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 def _shortest(path: Path) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,6 +172,11 @@ class SharedData:
     def nbytes(self) -> int:
         """Bytes that are shared: raster, pyramid and boundary layers."""
         return self.raster.nbytes + sum(feature.nbytes for feature in self.features.values())
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """Return all arrays that are shared."""
+        layers = [array for feature in self.features.values() for array in feature.to_arrays().values()]
+        return [*self.raster.levels, *layers]
 
     def warm(self) -> None:
         """Make in the parent what every worker would otherwise make on its first map: the transforms."""

@@ -62,7 +62,7 @@ def trial_names() -> list[str]:
 
 def draw_trial(folder: str) -> None:
     """Draw the trial maps twice: into `folder`/serial without workers, into `folder`/forked with two."""
-    from forkmaps.batch import draw_maps
+    from forkmaps.batch import Run, draw_maps
     from forkmaps.plan import plan_maps
     from forkmaps.regions import Extent, Region
     from forkmaps.shared import SharedData, set_shared_data
@@ -75,7 +75,7 @@ def draw_trial(folder: str) -> None:
     regions = [Region(name, extent) for name, extent in zip(trial_names(), extents, strict=True)]
     for who, workers in TRIAL_WORKERS.items():
         plan = plan_maps(shared, regions, folder=Path(folder, who), style=Style(width=4, height=3))
-        report = draw_maps(shared, plan, workers=workers, timeout=TRIAL_LIMIT / 3)
+        report = draw_maps(shared, plan, Run(workers=workers, timeout=TRIAL_LIMIT / 3))
         if report.failed:
             sys.exit(f"{who}: {report.failures[0].error}")
 

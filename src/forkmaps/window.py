@@ -156,7 +156,7 @@ def _rectangles(raster: Raster, level: int, boxes: Positions) -> Rectangles:
     common = np.broadcast_to(numbers[:, None], left.shape), edges[:, :-1], edges[:, 1:]
     parts = [
         (*common, np.floor(np.clip(left - turn, 0, columns)), np.ceil(np.clip(right - turn, 0, columns)))
-        for turn in _turns(left, right, raster._around(level))
+        for turn in _turns(left, raster._around(level))
     ]
     flat = np.concatenate([np.reshape(part, (5, -1)) for part in parts], axis=1).astype(np.int64)
     return Rectangles(*flat[:, (flat[1] < flat[2]) & (flat[3] < flat[4])])
@@ -187,12 +187,10 @@ def _tier_sides(view: Indices, boxes: Positions, edges: Indices) -> tuple[Positi
     return lefts, rights
 
 
-def _turns(left: Positions, right: Positions, around: float | None) -> list[Positions | float]:
-    """Return by how many columns to shift left and right, so that all that lie on the raster are met."""
+def _turns(left: Positions, around: float | None) -> list[Positions | float]:
+    """Return by how many columns to shift rectangles, so that all that lie on the raster are met."""
     if around is None:
         return [0.0]
-    is_whole = right - left >= around
-    left[is_whole], right[is_whole] = 0.0, np.inf
     turn = np.floor(left / around)
     return [(turn + step) * around for step in (-1, 0, 1)]
 

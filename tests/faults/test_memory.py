@@ -32,7 +32,7 @@ SET = """
     from pathlib import Path
     import numpy, psutil, pyproj, shapely
     from affine import Affine
-    from forkmaps.batch import draw_maps
+    from forkmaps.batch import Run, draw_maps
     from forkmaps.features import BoundaryFeature
     from forkmaps.plan import plan_maps
     from forkmaps.pool.tasks import memory_of
@@ -106,7 +106,7 @@ MEASURED = """
     found = {"base": memory_of(os.getpid()).pss_mb}
     shared = load(5000, boxes=20)
     found["data"] = shared.nbytes / 1e6
-    report = draw_maps(shared, maps(shared, 20 * workers), workers=workers, timeout=60, progress=Measure)
+    report = draw_maps(shared, maps(shared, 20 * workers), Run(workers=workers, timeout=60), progress=Measure)
     print(json.dumps({**found, "maps": report.maps}))
 """
 
@@ -210,7 +210,7 @@ OUT_OF_MEMORY = """
 
     real, Renderer.picture = Renderer.picture, picture
     shared = load(400, boxes=1)
-    report = draw_maps(shared, maps(shared, 4), workers=2, timeout=60)
+    report = draw_maps(shared, maps(shared, 4), Run(workers=2, timeout=60))
     print(json.dumps([report.maps, [[failure.region, failure.error] for failure in report.failures]]))
 """
 

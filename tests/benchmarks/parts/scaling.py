@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from forkmaps import draw_maps
+from forkmaps import Run, draw_maps
 from forkmaps.plan import PlannedMap
 from forkmaps.pool import Pool
 from parts.clock import seconds_of
@@ -66,7 +66,7 @@ def numbered(path: Path, number: int) -> Path:
 
 
 def maps_per_second(loaded: LoadedSet, planned: list[PlannedMap], workers: int) -> float:
-    report = draw_maps(loaded.shared, replace(loaded.plan, maps=tuple(planned)), workers=workers)
+    report = draw_maps(loaded.shared, replace(loaded.plan, maps=tuple(planned)), Run(workers=workers, force=True))
     if report.failed:
         raise RuntimeError(f"{report.failed} maps failed: {report.failures[0]}")
     return report.maps / report.seconds
