@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from forkmaps import fingerprint
 from forkmaps.features import BoundaryFeature
-from forkmaps.fingerprint import fingerprints, set_fingerprint
+from forkmaps.fingerprint import fingerprints, job_fingerprint, set_fingerprint
 from forkmaps.layout import Layout
 from forkmaps.plan import Plan, PlannedMap
 from forkmaps.projection import projection_from_cartopy, view_of
@@ -274,6 +274,13 @@ def test_a_layer_that_there_is_none_of_is_left_to_the_renderer_to_report():
 def test_the_projection_counts():
     other = projection_from_cartopy("LambertConformal", {"central_longitude": -99.0})
     assert changed(replace(DATA, projection=other)) == ALL
+
+
+def test_what_a_map_shows_counts_whatever_it_comes_from():
+    job, band, size = Job(REGIONS[0]), HOUR, Layout.of(STYLE).map_size
+    views = [view_of(region, LAMBERT, size) for region in REGIONS[:2]]
+    found = {job_fingerprint("", job, view=view, band=band, values=1, suffix=".png") for view in views}
+    assert len(found) == 2
 
 
 def test_the_format_counts_and_the_rest_of_the_path_does_not():

@@ -120,6 +120,25 @@ def test_what_is_no_file_is_not_done(tmp_path, thing):
     assert done(tmp_path, path) == [False]
 
 
+def test_a_link_to_the_same_content_is_not_done(tmp_path):
+    target = tmp_path / "b.png"
+    content = b"x" * len(str(target))  # a link's size is the length of where it leads to
+    path = draw(tmp_path, "a.png", content)
+    with Manifest.open(tmp_path) as manifest:
+        record(manifest, path)
+    path.rename(target)
+    path.symlink_to(target)
+    assert done(tmp_path, path) == [False]
+
+
+def test_a_file_that_was_cut_in_the_same_instant_is_not_done(tmp_path):
+    (path,) = drawn_before(tmp_path, "a.png")
+    instant = path.stat().st_mtime_ns
+    os.truncate(path, 2)
+    os.utime(path, ns=(instant, instant))
+    assert done(tmp_path, path) == [False]
+
+
 def test_a_folder_that_was_moved_is_done_still(tmp_path):
     (tmp_path / "before").mkdir()
     drawn_before(tmp_path / "before", "x/a.png")
@@ -212,8 +231,8 @@ def test_m7_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
 
 
 def test_m7_a_newer_version_is_replaced_by_force(tmp_path):
-    (tmp_path / MANIFEST_NAME).write_bytes(b'{"forkmaps manifest": 2}\n{"other": "lines"}\n')
-    path = draw(tmp_path, "a.png")
+    (path,) = drawn_before(tmp_path, "a.png")
+    (tmp_path / MANIFEST_NAME).write_bytes(b'{"forkmaps manifest": 2}\n' + lines(tmp_path)[1])
     assert done(tmp_path, path, force=True) == [False]
     assert lines(tmp_path) == [b'{"forkmaps manifest": 1}\n']
 

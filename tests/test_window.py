@@ -24,6 +24,7 @@ GRIDS = {
     "fine globe": (LONLAT, Affine(0.5, 0, -180, 0, -0.5, 90), (360, 720)),
     "rounded cells": (LONLAT, Affine(0.70312, 0, 0, 0, -0.70312, 90), (256, 512)),
     "a turn and more": (LONLAT, Affine(1, 0, -10, 0, -1, 60), (120, 370)),
+    "two turns on": (LONLAT, Affine(1, 0, 620, 0, -1, 60), (120, 80)),
     "antimeridian": (LONLAT, Affine(0.5, 0, 150, 0, -0.5, 80), (200, 160)),
     "rotated": (LONLAT, Affine(0.3, 0.1, -110, 0.1, -0.3, 40), (100, 150)),
     "albers": ("EPSG:5070", Affine(40_000, 0, -2_400_000, 0, -40_000, 3_200_000), (75, 120)),
@@ -86,7 +87,7 @@ def shown_cells(raster, level, view, of):
     return np.isin(raster.levels[level][0], shown[~np.isnan(shown)])
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_every_cell_that_is_shown_is_in_the_window(data):
     raster = grid(data.draw(st.sampled_from(sorted(GRIDS))))
@@ -96,7 +97,7 @@ def test_every_cell_that_is_shown_is_in_the_window(data):
     assert not (shown_cells(raster, level, view, of) & ~mask).any()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_change_of_a_cell_that_changes_what_is_interpolated_changes_the_sum(data):
     raster = grid(data.draw(st.sampled_from(sorted(GRIDS))), "nearest")
@@ -156,6 +157,46 @@ def test_a_view_over_the_antimeridian_has_windows_at_both_sides_of_the_raster():
     assert columns.min() == 0
     assert columns.max() == 359
     assert 10 < len(columns) < 20
+
+
+def test_columns_that_the_raster_has_twice_count_at_both_of_its_ends():
+    raster, of = grid("a turn and more"), projection("plate carree")
+    view = view_of(Region("bight", Extent(-5, -3, 0, 1)), of, Size(60, 40))
+    _, mask = window_mask(Windows.of(raster, of, [view]), raster)
+    columns = np.flatnonzero(mask.any(axis=0))
+    assert {6, 366} <= set(columns.tolist())
+    assert len(columns) < 20
+
+
+def test_a_raster_whose_longitudes_go_on_for_turns_is_found():
+    raster, of = grid("two turns on"), projection("mercator")
+    view = view_of(Region("plains", Extent(-95, -85, 20, 30)), of, Size(60, 60))
+    level, mask = window_mask(Windows.of(raster, of, [view]), raster)
+    seen = shown_cells(raster, level, view, of)
+    assert seen.any()
+    assert not (seen & ~mask).any()
+
+
+def test_pieces_of_a_view_that_lie_on_different_turns_of_the_earth_are_brought_together():
+    raster, of = grid("fine globe"), projection("north")
+    view = view_of(Region("chukotka", Extent(165, 200, 60, 84)), of, Size(300, 200))
+    assert len(raster._cell_map(view, of)._pieces) > 1
+    level, mask = window_mask(Windows.of(raster, of, [view]), raster)
+    assert mask.sum() <= 1.5 * shown_cells(raster, level, view, of).sum()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 13), st.integers(1, 8), st.integers(0, 10**6))
+def test_no_place_of_a_series_lies_outside_of_the_boxes_around_its_parts(orders, squares, seed):
+    random = np.random.default_rng(seed)
+    series = random.normal(0, 1000, (2, orders, orders)) / (1 + np.arange(orders)) ** random.integers(1, 5)
+    boxes = window._boxes_of_series(series, squares).reshape(4, squares, squares)
+    part = np.linspace(-1, 1, 20 * squares, endpoint=False) + 0.05 / squares
+    places = np.polynomial.chebyshev.chebgrid2d(part, part, np.moveaxis(series, 0, -1))
+    places = places.reshape(2, squares, 20, squares, 20)
+    for axis in (0, 1):
+        assert (places[axis] >= boxes[2 * axis, :, None, :, None] - 1e-9).all()
+        assert (places[axis] <= boxes[2 * axis + 1, :, None, :, None] + 1e-9).all()
 
 
 def test_a_view_of_a_pole_has_whole_rows():
