@@ -431,17 +431,30 @@ def test_children_use_one_thread_of_gdal_whatever_an_env_says() -> None:
 # Fonts
 
 
-def test_reset_fonts_empties_what_keeps_fonts() -> None:
+def draw_a_formula() -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1, 1))
     figure.text(0, 0, "$x^2$")
     FigureCanvasAgg(figure).draw()
-    caches = forkable.font_caches()
-    assert [cached.cache_info().currsize > 0 for cached in caches] == [True, True]
+
+
+def fonts_kept() -> list[bool]:
+    return [cached.cache_info().currsize > 0 for cached in forkable.font_caches()]
+
+
+def test_reset_fonts_empties_what_keeps_fonts() -> None:
+    draw_a_formula()
+    assert fonts_kept() == [True, True]
     reset_fonts()
-    assert [cached.cache_info().currsize for cached in caches] == [0, 0]
+    assert fonts_kept() == [False, False]
+
+
+def test_children_begin_without_fonts() -> None:
+    draw_a_formula()
+    assert in_worker(fonts_kept, after_fork=after_fork) == [False, False]
+    assert fonts_kept() == [True, True]
 
 
 def test_nothing_heavy_is_imported_for_a_child() -> None:
