@@ -112,6 +112,17 @@ def test_a_file_of_another_time_is_done_if_its_content_is_the_same(tmp_path):
     assert done(tmp_path, same, other) == [True, False]
 
 
+def test_a_file_may_be_looked_at_under_its_temporary_name(tmp_path):
+    temporary, path = draw(tmp_path, ".part.temporary"), tmp_path / "a.png"
+    state = file_state(temporary)
+    temporary.rename(path)
+    with Manifest.open(tmp_path) as manifest:
+        manifest.record_done(path, A, state, region="a", band=1, seconds=0.1)
+    assert done(tmp_path, path) == [True]
+    os.utime(path, (1, 1))
+    assert done(tmp_path, path) == [True]
+
+
 @pytest.mark.parametrize("thing", ["folder", "link"])
 def test_what_is_no_file_is_not_done(tmp_path, thing):
     (path,) = drawn_before(tmp_path, "a.png")

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from forkmaps.cache import file_digest
+import numpy as np
+
+from forkmaps.cache import array_digest
 
 FORMAT_VERSION: Final = 1
 """Raise it when a program of before would take the new lines for something else."""
@@ -45,7 +47,7 @@ class FileState(NamedTuple):
 
 
 def file_state(path: Path) -> FileState:
-    """Look at a file that was written just now; 0.2 ms, to be spent in the worker.
+    """Look at a file that was written just now, under whatever name; 0.2 ms, to be spent in the worker.
 
     Raises
     ------
@@ -53,7 +55,12 @@ def file_state(path: Path) -> FileState:
         If it can't be read.
     """
     status = path.lstat()
-    return FileState(status.st_size, status.st_mtime_ns, file_digest(path))
+    return FileState(status.st_size, status.st_mtime_ns, _digest(path))
+
+
+def _digest(path: Path) -> str:
+    """Digest a file's content, whatever its name: `cache.file_digest` tells .tmp from .png."""
+    return array_digest(np.fromfile(path, np.uint8))
 
 
 class Entry(NamedTuple):
@@ -102,7 +109,7 @@ class Entry(NamedTuple):
             status = path.lstat()
             if not stat.S_ISREG(status.st_mode) or status.st_size != self.size:
                 return False
-            return status.st_mtime_ns == self.mtime_ns or file_digest(path) == self.digest
+            return status.st_mtime_ns == self.mtime_ns or _digest(path) == self.digest
         except OSError:
             return False
 

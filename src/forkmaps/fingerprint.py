@@ -111,7 +111,7 @@ def set_fingerprint(shared: SharedData, style: Style, lines: Mapping[str, Line])
 def _drawn_by() -> Part:
     """Return what draws: versions, and the user's settings of matplotlib."""
     versions = (__version__, mpl.__version__, cartopy.__version__, np.__version__, pyproj.proj_version_str)
-    # Only these are looked up: who asks for the backend makes matplotlib load pyplot.
+    # Only these are looked up: who asks for the backend makes matplotlib choose and load one.
     settings = tuple((name, repr(mpl.rcParams[name])) for name in mpl.rcParams if name.startswith(_SETTINGS))
     return FINGERPRINT_VERSION, versions, settings
 
