@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parts.clock import seconds_of
-from parts.common import LoadedSet, in_worker
+from parts.common import LoadedSet, draw_to_file, in_worker
 from parts.findings import Findings
 from parts.places import BenchData
 
@@ -37,7 +37,9 @@ def our_seconds(data: BenchData, folder: Path) -> list[float]:
     drawer = loaded.drawer()
     chosen = [planned for planned in loaded.planned if planned.job.region.name in STATES]
     jobs = chosen * (ROUNDS + 1)
-    return in_worker(lambda planned: seconds_of(drawer.draw, planned), jobs, drawer.prepare)[len(chosen) :]
+    return in_worker(lambda planned: seconds_of(draw_to_file, drawer, planned), jobs, drawer.prepare)[
+        len(chosen) :
+    ]
 
 
 def run_script(data: BenchData, out: Path) -> dict[str, Any]:

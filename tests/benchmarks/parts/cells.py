@@ -6,7 +6,7 @@ import statistics
 
 from forkmaps.batch import MapDrawer
 from parts.clock import seconds_of
-from parts.common import LoadedSet, in_worker
+from parts.common import LoadedSet, draw_to_file, in_worker
 from parts.findings import Findings, spread
 from parts.places import BenchData
 
@@ -26,7 +26,7 @@ class Turns:
 
     def __call__(self, number: int) -> list[float]:
         turns = zip(self.sets, self.drawers, strict=True)
-        return [seconds_of(drawer.draw, loaded.planned[number]) for loaded, drawer in turns]
+        return [seconds_of(draw_to_file, drawer, loaded.planned[number]) for loaded, drawer in turns]
 
 
 def measure(data: BenchData) -> Findings:

@@ -9,7 +9,7 @@ from typing import Any
 
 from forkmaps import MapSet, Plan, SharedData, read_mapset
 from forkmaps.batch import MapDrawer
-from forkmaps.output import make_folders
+from forkmaps.output import make_folders, put_in_place
 from forkmaps.plan import PlannedMap
 from forkmaps.pool import Done, Pool
 from forkmaps.shared import set_shared_data
@@ -48,6 +48,12 @@ class LoadedSet:
         drawer = self.drawer()
         drawer.prepare()
         return drawer
+
+
+def draw_to_file(drawer: MapDrawer, planned: PlannedMap) -> None:
+    """Draw a map as a worker does, and do the parent's part too: flush the file, give it its name."""
+    drawn = drawer.draw(planned)
+    put_in_place(drawn.temporary, planned.path)
 
 
 def in_worker(

@@ -15,7 +15,7 @@ from typing import Any
 
 from parts.clock import seconds_of
 from parts.commands import COMMAND
-from parts.common import LoadedSet, in_worker
+from parts.common import LoadedSet, draw_to_file, in_worker
 from parts.findings import Findings, spread
 from parts.places import REPOSITORY, BenchData
 
@@ -47,7 +47,7 @@ def measure(data: BenchData) -> Findings:
 def sample_seconds(loaded: LoadedSet) -> list[float]:
     drawer = loaded.drawer()
     jobs = loaded.planned[:1] + loaded.planned[::EVERY]  # the first map doesn't count
-    return in_worker(lambda planned: seconds_of(drawer.draw, planned), jobs, drawer.prepare)[1:]
+    return in_worker(lambda planned: seconds_of(draw_to_file, drawer, planned), jobs, drawer.prepare)[1:]
 
 
 def run_command(folder: Path) -> tuple[float, dict[str, Any]]:

@@ -19,12 +19,11 @@ from PIL import Image
 import forkmaps.batch
 from forkmaps.colorscale import ColorScale
 from forkmaps.encode import encode_png
-from forkmaps.output import put_in_place
 from forkmaps.plan import PlannedMap
 from forkmaps.raster import Raster
 from forkmaps.render import Renderer
 from parts.clock import StageClock, seconds_of
-from parts.common import LoadedSet, in_worker
+from parts.common import LoadedSet, draw_to_file, in_worker
 from parts.findings import Findings, p95, spread
 from parts.places import BenchData
 
@@ -72,16 +71,12 @@ class Comparison:
 
     def __call__(self, planned: PlannedMap) -> Drawn:
         self.clock.take()
-        whole = seconds_of(self.draw_to_its_file, planned)
+        whole = seconds_of(draw_to_file, self.drawer, planned)
         stages = self.clock.take()
         image = picture_in(planned)
         pillow = seconds_of(encode_by_pillow, image, 1)
         own = seconds_of(encode_png, np.asarray(image))
         return Drawn(whole, stages, pillow, own)
-
-    def draw_to_its_file(self, planned: PlannedMap) -> None:
-        """Draw a map in the worker, and do the parent's part too: flush the file, give it its name."""
-        put_in_place(self.drawer.draw(planned).temporary, planned.path)
 
 
 def picture_in(planned: PlannedMap) -> Image.Image:

@@ -66,7 +66,9 @@ def numbered(path: Path, number: int) -> Path:
 
 
 def maps_per_second(loaded: LoadedSet, planned: list[PlannedMap], workers: int) -> float:
-    report = draw_maps(loaded.shared, replace(loaded.plan, maps=tuple(planned)), Run(workers=workers, force=True))
+    report = draw_maps(
+        loaded.shared, replace(loaded.plan, maps=tuple(planned)), Run(workers=workers, force=True)
+    )
     if report.failed:
         raise RuntimeError(f"{report.failed} maps failed: {report.failures[0]}")
     return report.maps / report.seconds
