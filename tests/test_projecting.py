@@ -226,7 +226,7 @@ def test_other_maps_cut_at_their_edge_and_reach_it_on_both_sides(name):
 
 def test_lines_of_360_degrees_are_in_place():
     lines, _ = project(PLANE, [box(200, 10, 220, 20)])
-    assert shapely.union_all(lines).equals(box(-160, 10, -140, 20).exterior)
+    assert shapely.hausdorff_distance(lines[0], box(-160, 10, -140, 20).exterior) < 1e-9
 
 
 @pytest.mark.parametrize("name", ["PlateCarree", "Robinson", "NorthPolarStereo"])
@@ -265,9 +265,8 @@ def test_a_polygon_around_the_pole_is_finite(name):
     lines, areas = project(crs, [ANTARCTICA])
     assert np.isfinite(shapely.get_coordinates(lines)).all()
     to_map = pyproj.Transformer.from_crs(LONLAT, crs, always_xy=True)
-    inland, sea = Point(to_map.transform(10, -75)), Point(to_map.transform(10, -60))
-    assert shapely.contains(areas, inland).any()
-    assert not shapely.contains(areas, sea).any()
+    assert is_in(areas, crs, *to_map.transform(10, -75))
+    assert not is_in(areas, crs, *to_map.transform(10, -60))
 
 
 @pytest.mark.parametrize("name", ["PlateCarree", "NorthPolarStereo", "Lambert", "Robinson"])

@@ -48,7 +48,7 @@ class BoundaryFeature(Feature):  # type: ignore[misc]  # cartopy has no types
     name : str
         For messages.
     filled : bool
-        Keep the areas too, so that they can be filled: about three times the memory.
+        Keep the areas too, so that they can be filled: two to three times the memory, and time to load.
 
     Attributes
     ----------

@@ -108,7 +108,7 @@ def _gdal_errors(path: str | Path) -> Iterator[None]:
         try:
             yield
         except (RuntimeError, ValueError) as error:  # pyogrio's own are RuntimeErrors
-            reason = str(error).split(";")[0].rstrip(". ")  # then come hints for programmers
+            reason = " ".join(str(error).partition("It might help")[0].split()).rstrip(".; ")
             raise FeatureError(
                 f"{path}: can't be read as a boundary layer: {reason}; needed is a whole shapefile "
                 "(.shp with its .shx and .dbf), GeoPackage, GeoJSON or the like"
