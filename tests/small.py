@@ -1,4 +1,4 @@
-"""A small map set for tests: a raster of 20 x 30 cells over the Great Plains, a square boundary, two regions."""
+"""A small map set for tests: 20 x 30 cells over the Great Plains, a square boundary, two regions."""
 
 import numpy as np
 import pyogrio

@@ -11,77 +11,95 @@ import forkmaps
 
 SOURCE = pathlib.Path(forkmaps.__file__).parent
 
-# Each floor may import from the floors below it, and within itself only what stands left of it.
-FLOORS = [
-    ["errors"],
-    ["regions", "regionlayer"],
-    ["projection"],
-    ["sampling", "raster", "bands", "rasterfile"],
-    ["linework", "features"],
-    ["shared"],
-    ["options", "template", "style", "colorscale", "layout"],
-    ["render"],
-]
-# What stands beside the floors: it knows nothing of maps.
-BESIDE = {
-    "cpus": {"errors"},
-    "workers": set(),
-    "tasks": {"errors", "workers"},
-    "handles": {"errors", "workers", "tasks"},
-    "crew": {"errors", "workers", "tasks", "handles"},
-    "pool": {"errors", "workers", "tasks", "handles", "crew", "cpus"},
+# Which rooms (a module, or a folder of them) a room may import from, in the order in which data flows.
+MAY_IMPORT = {
+    "errors": set(),
+    "regions": {"errors"},
+    "projection": {"errors", "regions"},
     "output": {"errors"},
+    "cache": {"errors", "output"},
+    "raster": {"errors", "projection", "cache"},
+    "features": {"errors", "regions", "projection", "cache"},
+    "shared": {"errors", "projection", "cache", "raster", "features"},
+    "style": {"errors", "projection", "raster"},
+    "render": {"errors", "regions", "projection", "raster", "features", "shared", "style"},
+    "pool": {"errors"},
     "encode": {"errors"},
     "progress": set(),
+    "plan": {"errors", "regions", "projection", "output", "raster", "shared", "style", "render"},
+    "manifest": {
+        "errors",
+        "projection",
+        "output",
+        "cache",
+        "raster",
+        "features",
+        "shared",
+        "style",
+        "render",
+    },
+    "report": {"output"},
+    "batch": {
+        "errors",
+        "output",
+        "shared",
+        "render",
+        "pool",
+        "encode",
+        "progress",
+        "plan",
+        "manifest",
+        "report",
+    },
+    "mapset": {"errors", "regions", "projection", "cache", "raster", "shared", "style", "plan"},
     "bundled": set(),
-}
-# And what brings all of it together.
-ON_TOP = {
-    "plan": {"errors", "projection", "raster", "regions", "render", "shared", "style", "template", "output"},
-    "batch": {"errors", "plan", "pool", "progress", "output", "encode", "render", "shared", "style"},
-    "mapset": {"errors", "options", "projection", "raster", "regions", "shared", "style", "template"},
-    "cli": {"errors", "batch", "bundled", "mapset", "plan", "progress", "regions"},
+    "doctor": {
+        *("errors", "regions", "projection", "output", "cache", "raster", "features", "shared", "style"),
+        *("pool", "encode", "plan", "batch"),
+    },
+    "cli": {"errors", "regions", "cache", "mapset", "plan", "progress", "batch", "bundled", "doctor"},
 }
 
 
-def imports(module):
-    """Our own modules that a module imports, those for type checkers only left out."""
-    tree = ast.parse((SOURCE / f"{module}.py").read_text())
+def room_of(path):
+    """The module, or the folder of modules, that a file belongs to."""
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """The rooms that a file imports from; imports for type checkers only are left out."""
+    tree = ast.parse(path.read_text())
     checked = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
     skipped = {id(n) for block in checked for n in ast.walk(block)}
     found = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and id(n) not in skipped]
     return {n.module.split(".")[1] for n in found if n.module and n.module.startswith("forkmaps.")}
 
 
-def allowed(module):
-    if module in BESIDE:
-        return BESIDE[module]
-    if module in ON_TOP:
-        return ON_TOP[module]
-    below = []
-    for floor in FLOORS:
-        if module in floor:
-            return {*below, *floor[: floor.index(module)]}
-        below += floor
-    raise AssertionError(f"{module}.py has no place in the house; give it one here")
+FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py" and "bundled/" not in str(p))
 
 
-MODULES = sorted(p.stem for p in SOURCE.glob("*.py") if p.stem != "__init__")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_module_imports_only_what_its_room_may(path):
+    room = room_of(path)
+    assert room in MAY_IMPORT, f"{room} has no place in the house; give it one here"
+    assert imports(path) <= MAY_IMPORT[room] | {room}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_what_its_place_allows(module):
-    # A table may be read from a layer: the dispatcher imports it where it is needed, and only there.
-    extra = {"regions": {"regionlayer"}}.get(module, set())
-    assert imports(module) <= allowed(module) | extra
+def test_no_room_imports_from_one_that_imports_from_it():
+    def reached(room, seen=()):
+        assert room not in seen, f"{' -> '.join((*seen, room))}"
+        for below in MAY_IMPORT[room]:
+            reached(below, (*seen, room))
+
+    reached("cli")
 
 
 def test_nothing_imports_the_command_line():
-    assert not [module for module in MODULES if "cli" in imports(module)]
+    assert not [path for path in FILES if "cli" in imports(path)]
 
 
 def test_the_library_never_imports_pyplot():
-    assert not [p.name for p in SOURCE.glob("*.py") if "pyplot" in p.read_text().replace("no pyplot", "")]
+    assert not [path for path in FILES if "pyplot" in path.read_text().replace("no pyplot", "")]
 
 
 def test_the_public_names_are_these():

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely import LinearRing, LineString, Polygon, box
 
-from forkmaps.arcs import ring_levels, unique_arcs
-from forkmaps.linework import levels
+from forkmaps.features.arcs import ring_levels, unique_arcs
+from forkmaps.features.linework import levels
 
 BOUNDARIES = Path(__file__).resolve().parents[1] / "data" / "boundaries"
 LAYERS = ("counties", "states", "provinces", "countries")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from forkmaps.colorscale import ColorScale
 from forkmaps.style import Style
+from forkmaps.style.colorscale import ColorScale
 
 LARGEST = float(np.finfo(np.float32).max)
 EXTREMES = {"under": "#123456", "over": "#fedcba", "no_data": "#808080"}

@@ -18,8 +18,8 @@ from shapely import LineString, MultiPolygon, Point, Polygon, box
 
 from forkmaps.errors import FeatureError
 from forkmaps.features import BoundaryFeature, read_feature
-from forkmaps.paths import path_of
-from forkmaps.projecting import Projector
+from forkmaps.features.paths import path_of
+from forkmaps.features.projecting import Projector
 from forkmaps.projection import MapProjection, Size, View, projection_from_text, view_of
 from forkmaps.regions import Extent, Region
 

@@ -13,10 +13,9 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forkmaps import fingerprint
 from forkmaps.features import BoundaryFeature
-from forkmaps.fingerprint import fingerprints, job_fingerprint, set_fingerprint
-from forkmaps.layout import Layout
+from forkmaps.manifest import fingerprint
+from forkmaps.manifest.fingerprint import fingerprints, job_fingerprint, set_fingerprint
 from forkmaps.plan import Plan, PlannedMap
 from forkmaps.projection import projection_from_cartopy, view_of
 from forkmaps.raster import Band, Raster
@@ -24,6 +23,7 @@ from forkmaps.regions import Extent, Region
 from forkmaps.render import Job
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
+from forkmaps.style.layout import Layout
 
 LAMBERT = projection_from_cartopy("LambertConformal", {"central_longitude": -100.0})
 STYLE = Style(width=4.0, height=3.0, dpi=60.0, min=0.0, max=1.0)

@@ -22,9 +22,8 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from forkmaps import forkable, nativethreads
-from forkmaps.forkable import ForkUnsafe, after_fork, check_forkable, own_offsets, reset_fonts
-from forkmaps.pool import Done, Pool
+from forkmaps.pool import Done, Pool, forkable, nativethreads
+from forkmaps.pool.forkable import ForkUnsafe, after_fork, check_forkable, own_offsets, reset_fonts
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -241,8 +240,8 @@ def test_a_gdal_that_can_not_be_asked_has_no_rasters() -> None:
 THREADS_OF_GDAL = """
     import json, numpy, rasterio, sys
     from pathlib import Path
-    from forkmaps.forkable import check_forkable, open_datasets, threaded_libraries
-    from forkmaps.nativethreads import native_threads
+    from forkmaps.pool.forkable import check_forkable, open_datasets, threaded_libraries
+    from forkmaps.pool.nativethreads import native_threads
 
     def make(path):
         profile = dict(driver="GTiff", width=512, height=512, count=1, dtype="float32", compress="deflate")
@@ -277,7 +276,7 @@ def test_threads_of_gdal_are_known_and_rasters_that_it_holds_named(tmp_path: Pat
 def test_threads_of_openblas_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     script = """
         import json, numpy
-        from forkmaps.nativethreads import native_threads
+        from forkmaps.pool.nativethreads import native_threads
         a = numpy.ones((600, 600)); a @ a
         print(json.dumps(list(native_threads().values())))
     """
@@ -460,7 +459,7 @@ def test_children_begin_without_fonts() -> None:
 def test_nothing_heavy_is_imported_for_a_child() -> None:
     script = """
         import json, sys
-        from forkmaps.forkable import after_fork, check_forkable
+        from forkmaps.pool.forkable import after_fork, check_forkable
         check_forkable(); after_fork()
         print(json.dumps(sorted({"matplotlib", "rasterio", "pyogrio", "tqdm"} & set(sys.modules))))
     """

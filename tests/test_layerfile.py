@@ -11,7 +11,7 @@ import pytest
 import shapely
 
 from forkmaps.errors import FeatureError
-from forkmaps.layerfile import read_geometries
+from forkmaps.features.layerfile import read_geometries
 
 BOUNDARIES = Path(__file__).resolve().parents[1] / "data" / "boundaries"
 STATES = BOUNDARIES / "states.shp"

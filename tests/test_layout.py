@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forkmaps.errors import StyleError
-from forkmaps.layout import Box, Layout
 from forkmaps.projection import Size
 from forkmaps.style import Style
+from forkmaps.style.layout import Box, Layout
 
 
 @settings(deadline=None)

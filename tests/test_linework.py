@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import LineString, box
 
-from forkmaps.arcs import unique_arcs
-from forkmaps.linework import RUN_SEGMENTS, levels
+from forkmaps.features.arcs import unique_arcs
+from forkmaps.features.linework import RUN_SEGMENTS, levels
 from forkmaps.regions import Extent
 
 BOUNDARIES = Path(__file__).resolve().parents[1] / "data" / "boundaries"

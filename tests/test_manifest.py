@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forkmaps import manifest as module
-from forkmaps.entries import entry_of, file_state, find_lines, key_of_path, path_of_key
 from forkmaps.errors import OutputError
 from forkmaps.manifest import MANIFEST_NAME, Manifest, ManifestError, choose
+from forkmaps.manifest.entries import entry_of, file_state, find_lines, key_of_path, path_of_key
 from forkmaps.output import DiskFullError, sweep_stale
 
 A, B = "a" * 32, "b" * 32
@@ -252,7 +252,7 @@ def test_m7_a_killed_parent_loses_no_line_that_it_has_written(tmp_path):
     code = """
 import os, signal, sys
 from pathlib import Path
-from forkmaps.entries import file_state
+from forkmaps.manifest.entries import file_state
 from forkmaps.manifest import Manifest
 folder = Path(sys.argv[1])
 manifest = Manifest.open(folder)

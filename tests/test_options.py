@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from forkmaps.errors import RegionError, StyleError
-from forkmaps.options import Listed, Options, explain
+from forkmaps.style.options import Listed, Options, explain
 
 
 class Pen(Options):

@@ -23,13 +23,13 @@ from matplotlib.figure import Figure
 from shapely.geometry import box
 
 from forkmaps.features import BoundaryFeature
-from forkmaps.layout import Layout
 from forkmaps.projection import MapProjection, view_of
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
 from forkmaps.render import Job, Renderer
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
+from forkmaps.style.layout import Layout
 
 BOUNDARIES = Path(__file__).parents[1] / "data" / "boundaries"
 LONLAT = ccrs.PlateCarree()

@@ -13,7 +13,7 @@ import shapely
 from shapely import LineString, Point, Polygon, box
 
 from forkmaps.errors import FeatureError
-from forkmaps.projecting import Projector
+from forkmaps.features.projecting import Projector
 from forkmaps.projection import LONLAT, MapProjection, projection_from_text
 
 BOUNDARIES = Path(__file__).resolve().parents[1] / "data" / "boundaries"

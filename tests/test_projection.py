@@ -196,7 +196,7 @@ def test_a_view_takes_less_than_a_millisecond():
 
 
 def test_transforms_of_many_crs_do_not_pile_up(monkeypatch):
-    monkeypatch.setattr("forkmaps.mapprojection._MOST_WAYS", 3)
+    monkeypatch.setattr("forkmaps.projection.mapprojection._MOST_WAYS", 3)
     projection = MapProjection(ccrs.PlateCarree())
     for lon in range(8):
         projection.extent_of(region(0, 1, 0, 1, crs=f"+proj=laea +lon_0={lon}"))

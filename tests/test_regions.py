@@ -23,8 +23,8 @@ from pyproj import CRS, Geod, Transformer
 from shapely.geometry import MultiPolygon, Point, Polygon, box
 
 from forkmaps.errors import RegionError
-from forkmaps.regionlayer import read_region_layer
 from forkmaps.regions import Extent, Fields, Region, name_key, read_region_table, read_regions, select_regions
+from forkmaps.regions.layer import read_region_layer
 
 BOUNDARIES = Path(__file__).parents[1] / "data" / "boundaries"
 HEADER = "name,west,east,south,north\n"

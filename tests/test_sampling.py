@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forkmaps.projection import MapProjection, Size, View
+from forkmaps.raster.sampling import NOWHERE, PIXEL_ERROR, CellGrid, CellMap, Locator
 from forkmaps.regions import Extent
-from forkmaps.sampling import NOWHERE, PIXEL_ERROR, CellGrid, CellMap, Locator
 
 LONLAT = "OGC:CRS84"
 LAMBERT_GRID = "+proj=lcc +lat_1=25 +lat_2=25 +lat_0=25 +lon_0=-95 +R=6371200 +units=m +type=crs"

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from forkmaps import store
+from forkmaps.cache import store
+from forkmaps.cache.store import StoreError, open_store, write_store
 from forkmaps.errors import ForkmapsError
 from forkmaps.output import OutputError
-from forkmaps.store import StoreError, open_store, write_store
 
 RNG = np.random.default_rng(5)
 PLAIN = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
@@ -300,7 +300,7 @@ def test_processes_share_one_copy(path):
 
 def test_arrays_can_be_used_until_the_interpreter_ends(written):
     code = (
-        "import atexit, sys; from pathlib import Path; from forkmaps.store import open_store\n"
+        "import atexit, sys; from pathlib import Path; from forkmaps.cache.store import open_store\n"
         "atexit.register(lambda: print(array.sum()))\n"
         "array = open_store(Path(sys.argv[1])).arrays['starts']\n"
     )

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forkmaps.errors import StyleError
-from forkmaps.template import FILE_FIELDS, MAP_FIELDS, Template
+from forkmaps.style.template import FILE_FIELDS, MAP_FIELDS, Template
 
 VALUES = {
     "name": "ohio",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forkmaps.ticks import Ruler, written
+from forkmaps.render.ticks import Ruler, written
 
 CHARACTER = 8.0
 

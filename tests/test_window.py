@@ -10,12 +10,12 @@ from affine import Affine
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from forkmaps import window
 from forkmaps.errors import ProjectionError, RegionError
+from forkmaps.manifest import window
+from forkmaps.manifest.window import Windows
 from forkmaps.projection import MapProjection, Size, projection_from_text, view_of
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
-from forkmaps.window import Windows
 
 LONLAT = "EPSG:4326"
 GRIDS = {
@@ -180,7 +180,7 @@ def test_a_raster_whose_longitudes_go_on_for_turns_is_found():
 def test_pieces_of_a_view_that_lie_on_different_turns_of_the_earth_are_brought_together():
     raster, of = grid("fine globe"), projection("north")
     view = view_of(Region("chukotka", Extent(165, 200, 60, 84)), of, Size(300, 200))
-    assert len(raster._cell_map(view, of)._pieces) > 1
+    assert len(raster.cell_map(view, of).pieces) > 1
     level, mask = window_mask(Windows.of(raster, of, [view]), raster)
     assert mask.sum() <= 1.5 * shown_cells(raster, level, view, of).sum()
 

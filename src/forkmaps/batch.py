@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from forkmaps.encode import encode_png, encode_webp
-from forkmaps.entries import FileState, file_state
 from forkmaps.errors import OutputError
-from forkmaps.fingerprint import fingerprints
-from forkmaps.forkable import after_fork, check_forkable
 from forkmaps.manifest import Manifest, choose
+from forkmaps.manifest.entries import FileState, file_state
+from forkmaps.manifest.fingerprint import fingerprints
 from forkmaps.output import DiskFullError, locked, make_folders, put_in_place, sweep_stale, write_apart
 from forkmaps.plan import Plan, PlannedMap
 from forkmaps.pool import Done, Failed, Pool, WorkerReport
+from forkmaps.pool.forkable import after_fork, check_forkable
 from forkmaps.progress import Progress
 from forkmaps.render import Job, Renderer, open_range
 from forkmaps.report import Failure, Report, WorkerUse

@@ -23,7 +23,6 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from forkmaps.cache import AnyCache, Cache
 from forkmaps.errors import ForkmapsError, MapSetError
-from forkmaps.options import Listed, Options, explain
 from forkmaps.plan import FORMATS, Format, Plan, file_template, plan_maps
 from forkmaps.projection import (
     MapProjection,
@@ -35,13 +34,14 @@ from forkmaps.raster import Resampling
 from forkmaps.regions import Region, read_regions
 from forkmaps.shared import FeatureRecipe, RasterRecipe, Recipe, SharedData
 from forkmaps.style import Line, Style
+from forkmaps.style.options import Listed, Options, explain
 
 BandChoice = int | str
 """A band's number (from 1), its name, or its valid time (ISO 8601, UTC)."""
 
 
 class RasterOptions(Options):
-    """`[raster]`: see `forkmaps.rasterfile.read_raster`."""
+    """`[raster]`: see `forkmaps.raster.file.read_raster`."""
 
     path: str
     bands: Literal["all"] | Listed[tuple[BandChoice, ...]] = "all"

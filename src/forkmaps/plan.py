@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forkmaps.errors import OutputError, RegionError
-from forkmaps.layout import Layout
 from forkmaps.output import check_outputs, safe_name
 from forkmaps.projection import MapProjection
 from forkmaps.raster import Raster
@@ -19,7 +18,8 @@ from forkmaps.regions import Extent, Region
 from forkmaps.render import Job, template_fields
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
-from forkmaps.template import FILE_FIELDS, MAP_FIELDS, Template
+from forkmaps.style.layout import Layout
+from forkmaps.style.template import FILE_FIELDS, MAP_FIELDS, Template
 
 Format = Literal["png", "webp", "pdf", "svg"]
 FORMATS: tuple[Format, ...] = ("png", "webp", "pdf", "svg")

@@ -23,7 +23,7 @@ from forkmaps.errors import ForkmapsError
 from forkmaps.features import BoundaryFeature, read_feature
 from forkmaps.projection import MapProjection, projection_from_text
 from forkmaps.raster import Raster, Resampling
-from forkmaps.rasterfile import read_raster
+from forkmaps.raster.file import read_raster
 
 if TYPE_CHECKING:
     import xarray

@@ -21,8 +21,8 @@ import pyproj
 import pytest
 from affine import Affine
 
-from forkmaps.forkable import after_fork, check_forkable, own_offsets, reset_fonts
 from forkmaps.pool import Done, Pool
+from forkmaps.pool.forkable import after_fork, check_forkable, own_offsets, reset_fonts
 from forkmaps.projection import Size, projection_from_text, view_of
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
@@ -58,7 +58,7 @@ RASTER = """
     import numpy, rasterio
     from rasterio.windows import Window
     from forkmaps.errors import ForkmapsError
-    from forkmaps.forkable import after_fork, check_forkable
+    from forkmaps.pool.forkable import after_fork, check_forkable
     from forkmaps.pool import Done, Pool
 
     GUARD = {"before_fork": check_forkable, "after_fork": after_fork}
@@ -272,7 +272,7 @@ def test_p14_0_of_1000_pictures_are_garbled_by_a_parent_that_has_drawn(guard: Ca
 
 POOL_TEST = """
     import pytest
-    from forkmaps.forkable import after_fork, check_forkable
+    from forkmaps.pool.forkable import after_fork, check_forkable
     from forkmaps.pool import Pool
 
     @pytest.mark.parametrize("turn", range(4))

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forkmaps.forkable import after_fork, check_forkable
 from forkmaps.pool import Done, Failed, Pool
+from forkmaps.pool.forkable import after_fork, check_forkable
 
 pytestmark = [
     pytest.mark.timeout(120),

@@ -21,7 +21,7 @@ WORKER_MB = 45.0
 
 _BARE = """
 import os
-import forkmaps.batch, forkmaps.cli, forkmaps.mapset, forkmaps.plan, forkmaps.regionlayer
+import forkmaps.batch, forkmaps.cli, forkmaps.mapset, forkmaps.plan, forkmaps.regions.layer
 from forkmaps.pool.tasks import memory_of
 print(memory_of(os.getpid()).pss_mb)
 """

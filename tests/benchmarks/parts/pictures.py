@@ -17,11 +17,11 @@ import numpy as np
 from PIL import Image
 
 import forkmaps.batch
-from forkmaps.colorscale import ColorScale
 from forkmaps.encode import encode_png
 from forkmaps.plan import PlannedMap
 from forkmaps.raster import Raster
 from forkmaps.render import Renderer
+from forkmaps.style.colorscale import ColorScale
 from parts.clock import StageClock, seconds_of
 from parts.common import LoadedSet, draw_to_file, in_worker
 from parts.findings import Findings, p95, spread

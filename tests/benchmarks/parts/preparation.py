@@ -34,14 +34,14 @@ def in_new_process(map_set: Path, *options: str) -> dict[str, float]:
 def seconds_to_prepare(map_set: Path, *, use_cache: bool) -> dict[str, float]:
     """Load a map set; return the seconds of all of it, of reading the raster's file, and of the rest."""
     import forkmaps.batch  # what a run imports, imports are another figure's
-    import forkmaps.rasterfile
+    import forkmaps.raster.file
     from forkmaps import read_mapset
     from forkmaps.cache import Cache, NoCache
     from parts.clock import StageClock
 
     options = read_mapset(map_set)
     clock = StageClock()
-    clock.watch(forkmaps.rasterfile, "_read", "read")
+    clock.watch(forkmaps.raster.file, "_read", "read")
     begin = time.perf_counter()
     options.load(Cache() if use_cache else NoCache())
     whole = time.perf_counter() - begin

@@ -35,7 +35,7 @@ import threadpoolctl
 from numpy.typing import NDArray
 
 from forkmaps.errors import ForkmapsError
-from forkmaps.nativethreads import native_threads
+from forkmaps.pool.nativethreads import native_threads
 
 TOLERATED_THREADS = ("execnet", "ipykernel", "IPython")
 """Packages whose threads were seen to leave forked children alone: in a notebook (ipykernel 7.4, whose

@@ -21,9 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from forkmaps.errors import ForkmapsError
-from forkmaps.output import make_folders, sweep_stale
-from forkmaps.store import (
+from forkmaps.cache.store import (
     FORMAT_VERSION,
     Array,
     Bytes,
@@ -35,6 +33,8 @@ from forkmaps.store import (
     open_store,
     write_store,
 )
+from forkmaps.errors import ForkmapsError
+from forkmaps.output import make_folders, sweep_stale
 
 CACHE_VERSION: Final = 1
 """Raise it whenever the same parts come to give another result: results of before are found no more."""

@@ -22,10 +22,10 @@ import psutil
 import threadpoolctl
 
 from forkmaps import __version__
+from forkmaps.doctor.trial import TRIAL_MAPS, differences, draw_apart
 from forkmaps.errors import ForkmapsError
-from forkmaps.forkable import check_forkable, font_caches
 from forkmaps.pool.cpus import cgroup_quota, usable_cpus
-from forkmaps.trial import TRIAL_MAPS, differences, draw_apart
+from forkmaps.pool.forkable import check_forkable, font_caches
 
 Verdict = Literal["fine", "note", "wrong"]
 """`note`: maps are drawn, but slower than need be, or something may surprise. `wrong`: they are not."""

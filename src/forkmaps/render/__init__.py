@@ -23,17 +23,17 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from forkmaps.artists import Caption, LayerArtists, PixelImage, plain_text, quiet_fonts
-from forkmaps.colorbar import color_bar
-from forkmaps.colorscale import ColorScale
 from forkmaps.errors import FeatureError, nearest
-from forkmaps.layout import Layout
 from forkmaps.projection import view_of
+from forkmaps.raster.sampling import Plane
 from forkmaps.regions import Region
-from forkmaps.sampling import Plane
+from forkmaps.render.artists import Caption, LayerArtists, PixelImage, plain_text, quiet_fonts
+from forkmaps.render.colorbar import color_bar
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
-from forkmaps.template import MAP_FIELDS, STATISTICS_FIELDS, Template
+from forkmaps.style.colorscale import ColorScale
+from forkmaps.style.layout import Layout
+from forkmaps.style.template import MAP_FIELDS, STATISTICS_FIELDS, Template
 
 VectorFormat = Literal["pdf", "svg"]
 

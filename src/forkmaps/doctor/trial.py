@@ -31,7 +31,7 @@ TRIAL_WORKERS = {"serial": 0, "forked": 2}
 
 def draw_apart(folder: Path) -> str:
     """Draw the trial maps in another process; return what went wrong, in a few lines."""
-    code = f"from forkmaps.trial import draw_trial; draw_trial({str(folder)!r})"
+    code = f"from forkmaps.doctor.trial import draw_trial; draw_trial({str(folder)!r})"
     try:
         ended = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=TRIAL_LIMIT, check=False

@@ -19,8 +19,8 @@ import pyproj
 from numpy.typing import NDArray
 
 from forkmaps.errors import ProjectionError
+from forkmaps.projection.seams import cut_of, cylinder_of
 from forkmaps.regions import Extent, Region
-from forkmaps.seams import cut_of, cylinder_of
 
 LONLAT = "OGC:CRS84"
 """Longitude, latitude in degrees, in this order."""

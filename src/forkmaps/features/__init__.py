@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from forkmaps.cache import AnyCache, file_digest, key_of
 from forkmaps.errors import FeatureError
-from forkmaps.layerfile import read_geometries
-from forkmaps.linework import LINE_ERROR, Indices, Level, Vertices, from_arrays, to_arrays
-from forkmaps.mapprojection import MapProjection, View
-from forkmaps.paths import multiline, multipolygon, path_of, tell_cartopy
-from forkmaps.preparing import prepared
+from forkmaps.features.layerfile import read_geometries
+from forkmaps.features.linework import LINE_ERROR, Indices, Level, Vertices, from_arrays, to_arrays
+from forkmaps.features.paths import multiline, multipolygon, path_of, tell_cartopy
+from forkmaps.features.preparing import prepared
+from forkmaps.projection.mapprojection import MapProjection, View
 from forkmaps.regions import Extent
 
 _BESIDE_VIEW = 24

@@ -14,7 +14,7 @@ import matplotlib.colors as mcolors
 import numpy as np
 from numpy.typing import NDArray
 
-from forkmaps.sampling import Plane
+from forkmaps.raster.sampling import Plane
 
 if TYPE_CHECKING:
     from forkmaps.style import Style

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forkmaps.chebyshev import NODES, orders_needed, polynomials, series_of, slopes_of
 from forkmaps.projection import MapProjection, View
+from forkmaps.raster.chebyshev import NODES, orders_needed, polynomials, series_of, slopes_of
 
 PIXEL_ERROR = 0.125
 """The largest error allowed, in pixels (in cells, where a cell is smaller than a pixel)."""
@@ -128,7 +128,7 @@ class CellTile:
 
 
 @dataclass(frozen=True, slots=True)
-class _SmoothPiece:
+class SmoothPiece:
     """Where a rectangle of pixels lies, in cells: (2, orders, orders) Chebyshev series of column and row."""
 
     rows: slice
@@ -155,7 +155,7 @@ class _SmoothPiece:
 
 
 @dataclass(frozen=True, slots=True)
-class _ExactPiece:
+class ExactPiece:
     """Where each of a rectangle of pixels lies: (2, rows, columns) column and row in cells, NaN outside."""
 
     rows: slice
@@ -185,7 +185,7 @@ class CellMap:
 
     def __init__(self, locator: Locator, view: View) -> None:
         self._locator, self._view = locator, view
-        self._pieces: list[_SmoothPiece | _ExactPiece] = []
+        self.pieces: list[SmoothPiece | ExactPiece] = []
         boxes = np.array([[0, view.size.height, 0, view.size.width]])
         while len(boxes):
             boxes = self._fit(boxes)
@@ -193,7 +193,7 @@ class CellMap:
     @property
     def largest_cell(self) -> float:
         """Longest side of a cell, in pixels, in all of the view that is smooth; infinite where nothing is."""
-        return max((piece.largest_cell for piece in self._pieces), default=0.0) or np.inf
+        return max((piece.largest_cell for piece in self.pieces), default=0.0) or np.inf
 
     def tiles(self, level: int = 0) -> Iterator[CellTile]:
         """Yield tiles that cover all of the view that has a place in the grid's CRS.
@@ -201,7 +201,7 @@ class CellMap:
         Cells are taken 2**level together, in rows and in columns.
         """
         pixel = 1 / max(1.0, self.largest_cell)
-        for piece in self._pieces:
+        for piece in self.pieces:
             yield from piece.tiles(level, pixel)
 
     def _fit(self, boxes: Boxes) -> Boxes:
@@ -224,7 +224,7 @@ class CellMap:
         orders = orders_needed(pixels.sum(axis=1), PIXEL_ERROR)
         for i in np.flatnonzero(orders):
             part = series[i, :, : orders[i], : orders[i]]
-            self._pieces.append(_SmoothPiece(*_slices(boxes[i]), part, float(sizes[i].max())))
+            self.pieces.append(SmoothPiece(*_slices(boxes[i]), part, float(sizes[i].max())))
         return orders > 0
 
     def _compute(self, boxes: Boxes) -> None:
@@ -234,7 +234,7 @@ class CellMap:
         heights, widths = _sides(boxes)
         cells = self._cells(boxes, np.arange(heights.max()) + 0.5, np.arange(widths.max()) + 0.5)
         for box, height, width, inside in zip(boxes, heights, widths, cells, strict=True):
-            self._pieces.append(_ExactPiece(*_slices(box), inside[:, :height, :width]))
+            self.pieces.append(ExactPiece(*_slices(box), inside[:, :height, :width]))
 
     def _cells(self, boxes: Boxes, down: Coordinates, across: Coordinates) -> Coordinates:
         """Return (boxes, 2, down, across) exact cells at distances, in pixels, from the boxes' top left."""

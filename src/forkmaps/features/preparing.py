@@ -10,11 +10,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from forkmaps.arcs import ring_levels, unique_arcs
 from forkmaps.errors import FeatureError
-from forkmaps.linework import Geometries, Level, levels
-from forkmaps.mapprojection import MapProjection
-from forkmaps.projecting import Projector
+from forkmaps.features.arcs import ring_levels, unique_arcs
+from forkmaps.features.linework import Geometries, Level, levels
+from forkmaps.features.projecting import Projector
+from forkmaps.projection.mapprojection import MapProjection
 
 log = logging.getLogger("forkmaps")
 

@@ -13,9 +13,9 @@ import matplotlib.colors as mcolors
 from pydantic import AfterValidator, Field, model_validator
 
 from forkmaps.errors import StyleError, nearest
-from forkmaps.options import Listed, Options
 from forkmaps.projection import Size
-from forkmaps.template import MAP_FIELDS, Template
+from forkmaps.style.options import Listed, Options
+from forkmaps.style.template import MAP_FIELDS, Template
 
 MOST_PIXELS = 20_000
 """Ceiling of a picture's width and height: 1.2 GB of pixels."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forkmaps.sampling import CellTile, Plane
+from forkmaps.raster.sampling import CellTile, Plane
 
 _MOST_INT32 = 2**30
 """Fewer cells than this are numbered in 32 bits: 0.5 ms for the pixels of a picture, 1.5 in 64 bits."""

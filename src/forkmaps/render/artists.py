@@ -18,7 +18,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
-from forkmaps.paths import path_of
+from forkmaps.features.paths import path_of
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg

@@ -1,7 +1,7 @@
 """Regions, and the text tables they are read from.
 
 A region is a named extent. `read_regions` reads a list of them from a text table (a line per region, this
-module) or from a polygon layer (a feature per region, `forkmaps.regionlayer`).
+module) or from a polygon layer (a feature per region, `forkmaps.regions.layer`).
 
 A table is split line by line, so that a quote that is never closed spoils its own line and no other. All
 bad lines are reported in one `RegionError`, each as `path:line: "name": what was found; what to do`.
@@ -192,7 +192,7 @@ def read_regions(
     crs : str or pyproj.CRS, optional
         What the file's own numbers are in: those of a table, or of a layer that states no CRS.
     name, title, where, sort, margin, min_size, layer : str, optional
-        For layers only: see `forkmaps.regionlayer.read_region_layer`.
+        For layers only: see `forkmaps.regions.layer.read_region_layer`.
     target_crs : str or pyproj.CRS, optional
         The map's projection, in which the extents of features are taken. No effect on a table's.
 
@@ -212,7 +212,7 @@ def read_regions(
         _refuse_layer_options(path, {"name": name, **options})
         return read_region_table(path, crs=crs)
     # Imported here because pyogrio takes 0.4 s to import where geopandas is installed; tables don't need it.
-    from forkmaps.regionlayer import read_region_layer
+    from forkmaps.regions.layer import read_region_layer
 
     return read_region_layer(path, name=name or "name", source_crs=crs, target_crs=target_crs, **options)
 

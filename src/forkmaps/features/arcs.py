@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from forkmaps.linework import Geometries, Indices, Level, Vertices, level_of, simplified
+from forkmaps.features.linework import Geometries, Indices, Level, Vertices, level_of, simplified
 
 Flags = NDArray[np.bool_]
 

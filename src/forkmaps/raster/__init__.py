@@ -20,11 +20,11 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from forkmaps.cache import AnyCache, array_digest, key_of
-from forkmaps.cells import Cells
 from forkmaps.errors import RasterError
 from forkmaps.projection import MapProjection, View
-from forkmaps.pyramid import Bands, pyramid
-from forkmaps.sampling import CellGrid, CellMap, Locator, Plane
+from forkmaps.raster.cells import Cells
+from forkmaps.raster.pyramid import Bands, pyramid
+from forkmaps.raster.sampling import CellGrid, CellMap, Locator, Plane
 
 if TYPE_CHECKING:
     import xarray
@@ -223,8 +223,8 @@ class Raster:
             In the band's unit, NaN where there is no data. The cell under a pixel is off by at most an
             eighth of a pixel.
         """
-        cell_map = self._cell_map(view, projection)
-        level = self._level_for(1 / cell_map.largest_cell)
+        cell_map = self.cell_map(view, projection)
+        level = self.level_for(1 / cell_map.largest_cell)
         cells = self._cells(level, band)
         linear = interpolation == "linear" and cell_map.largest_cell > 1.0
         out = np.full((view.size.height, view.size.width), np.nan, np.float32)
@@ -234,12 +234,13 @@ class Raster:
 
     def level_of(self, view: View, projection: MapProjection) -> int:
         """Return the index into `levels` of the one that a view is sampled from."""
-        return self._level_for(1 / self._cell_map(view, projection).largest_cell)
+        return self.level_for(1 / self.cell_map(view, projection).largest_cell)
 
-    def _cell_map(self, view: View, projection: MapProjection) -> CellMap:
+    def cell_map(self, view: View, projection: MapProjection) -> CellMap:
+        """Return which cells of the grid lie under a view's pixels."""
         return CellMap(Locator(self.grid, self.crs_text, projection), view)
 
-    def _level_for(self, cells_per_pixel: float) -> int:
+    def level_for(self, cells_per_pixel: float) -> int:
         """Return the coarsest level that has no cell larger than a pixel, from the fewest that one has."""
         if not 1 < cells_per_pixel < np.inf:
             return 0
@@ -248,7 +249,7 @@ class Raster:
     def _cells(self, level: int, band: int) -> Cells:
         rows, columns = self.shape
         values = self.levels[level][band]
-        return Cells(values, rows / 2**level, columns / 2**level, self._around(level), self._is_closed)
+        return Cells(values, rows / 2**level, columns / 2**level, self.around(level), self._is_closed)
 
     @property
     def grid(self) -> CellGrid:
@@ -264,7 +265,7 @@ class Raster:
         radians = float(self.crs.axis_info[0].unit_conversion_factor)
         return 2 * math.pi / radians
 
-    def _around(self, level: int) -> float | None:
+    def around(self, level: int) -> float | None:
         """Columns of a level that go once around the earth, where columns are longitudes."""
         if self._turn is None or not self.is_rectilinear:
             return None
@@ -273,7 +274,7 @@ class Raster:
     @property
     def _is_closed(self) -> bool:
         """Whether the last column lies beside the first."""
-        around = self._around(0)
+        around = self.around(0)
         return around is not None and abs(around - self.shape[1]) < _CLOSED
 
     @property

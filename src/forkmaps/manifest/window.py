@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from forkmaps.projection import MapProjection, Size, View
 from forkmaps.raster import Raster
-from forkmaps.sampling import CellMap, _ExactPiece, _SmoothPiece
+from forkmaps.raster.sampling import CellMap, ExactPiece, SmoothPiece
 
 SQUARES: Final = 8
 """Squares along each side of a view, if all of it is smooth: each counts with a box around its cells."""
@@ -75,9 +75,9 @@ class Windows:
         """Find the windows of views, which are in coordinates of `projection`; 0.3 ms for each."""
         found: dict[int, list[Positions]] = {}
         for i, view in enumerate(views):
-            cell_map = raster._cell_map(view, projection)
-            level = raster._level_for(1 / cell_map.largest_cell)
-            boxes = _boxes(cell_map, view.size, raster._around(0)) / 2**level
+            cell_map = raster.cell_map(view, projection)
+            level = raster.level_for(1 / cell_map.largest_cell)
+            boxes = _boxes(cell_map, view.size, raster.around(0)) / 2**level
             found.setdefault(level, []).append(np.vstack([np.full(boxes.shape[1], i), boxes]))
         return cls(len(views), {k: _rectangles(raster, k, np.hstack(boxes)) for k, boxes in found.items()})
 
@@ -99,7 +99,7 @@ class Windows:
 
 def _boxes(cell_map: CellMap, size: Size, around: float | None) -> Positions:
     """Return boxes around all cells of a view, on one turn of the earth."""
-    found = [_boxes_of_piece(piece, size) for piece in cell_map._pieces]
+    found = [_boxes_of_piece(piece, size) for piece in cell_map.pieces]
     boxes = np.hstack([np.empty((4, 0)), *found])
     boxes = boxes[:, np.isfinite(boxes).all(axis=0)]
     if around is not None and boxes.size:
@@ -108,9 +108,9 @@ def _boxes(cell_map: CellMap, size: Size, around: float | None) -> Positions:
     return boxes
 
 
-def _boxes_of_piece(piece: _SmoothPiece | _ExactPiece, size: Size) -> Positions:
+def _boxes_of_piece(piece: SmoothPiece | ExactPiece, size: Size) -> Positions:
     """Return boxes around the cells of a piece of a view of `size` pixels; NaN around none."""
-    if isinstance(piece, _ExactPiece):
+    if isinstance(piece, ExactPiece):
         low, high = np.fmin.reduce(piece.cells, axis=(1, 2)), np.fmax.reduce(piece.cells, axis=(1, 2))
         return np.stack([low, high], axis=1).reshape(4, 1)
     height, width = piece.rows.stop - piece.rows.start, piece.columns.stop - piece.columns.start
@@ -156,7 +156,7 @@ def _rectangles(raster: Raster, level: int, boxes: Positions) -> Rectangles:
     common = np.broadcast_to(numbers[:, None], left.shape), edges[:, :-1], edges[:, 1:]
     parts = [
         (*common, np.floor(np.clip(left - turn, 0, columns)), np.ceil(np.clip(right - turn, 0, columns)))
-        for turn in _turns(left, raster._around(level))
+        for turn in _turns(left, raster.around(level))
     ]
     flat = np.concatenate([np.reshape(part, (5, -1)) for part in parts], axis=1).astype(np.int64)
     return Rectangles(*flat[:, (flat[1] < flat[2]) & (flat[3] < flat[4])])

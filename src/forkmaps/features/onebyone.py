@@ -10,8 +10,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from forkmaps.linework import Geometries, Vertices
-from forkmaps.mapprojection import LONLAT, MapProjection
+from forkmaps.features.linework import Geometries, Vertices
+from forkmaps.projection.mapprojection import LONLAT, MapProjection
 
 log = logging.getLogger("forkmaps")
 

@@ -19,16 +19,16 @@ import pyproj
 
 from forkmaps import __version__
 from forkmaps.cache import Part, array_digest, key_of
-from forkmaps.colorscale import ColorScale
 from forkmaps.features import BoundaryFeature
-from forkmaps.layout import Layout
+from forkmaps.manifest.window import Windows
 from forkmaps.projection import View, view_of
 from forkmaps.raster import Band, Raster
 from forkmaps.render import open_range
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
-from forkmaps.template import MAP_FIELDS, Template
-from forkmaps.window import Windows
+from forkmaps.style.colorscale import ColorScale
+from forkmaps.style.layout import Layout
+from forkmaps.style.template import MAP_FIELDS, Template
 
 if TYPE_CHECKING:
     from forkmaps.plan import Plan

@@ -11,7 +11,7 @@ import numpy as np
 import pyproj
 
 from forkmaps.errors import ProjectionError, nearest
-from forkmaps.mapprojection import LONLAT, MapProjection, Size, View, view_of
+from forkmaps.projection.mapprojection import LONLAT, MapProjection, Size, View, view_of
 from forkmaps.regions import Extent, Region
 
 __all__ = [

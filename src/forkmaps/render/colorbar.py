@@ -16,17 +16,17 @@ from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
 
-from forkmaps.artists import PixelImage, plain_text
-from forkmaps.ticks import Measure, Ruler, Tick
+from forkmaps.render.artists import PixelImage, plain_text
+from forkmaps.render.ticks import Measure, Ruler, Tick
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
 
-    from forkmaps.colorscale import ColorScale
-    from forkmaps.layout import Box, Layout
     from forkmaps.style import Style
+    from forkmaps.style.colorscale import ColorScale
+    from forkmaps.style.layout import Box, Layout
 
 _LINE_WIDTH = 0.8
 """Points; of the outline and the ticks."""

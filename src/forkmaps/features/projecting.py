@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from shapely.affinity import translate
 
 from forkmaps.errors import FeatureError
-from forkmaps.linework import Geometries, Indices, Vertices
-from forkmaps.mapprojection import LONLAT, MapProjection
-from forkmaps.onebyone import by_cartopy
+from forkmaps.features.linework import Geometries, Indices, Vertices
+from forkmaps.features.onebyone import by_cartopy
+from forkmaps.projection.mapprojection import LONLAT, MapProjection
 
 log = logging.getLogger("forkmaps")
 

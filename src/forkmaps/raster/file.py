@@ -19,10 +19,10 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError, RasterioIOError
 
-from forkmaps.bands import choose_bands
 from forkmaps.cache import AnyCache
 from forkmaps.errors import RasterError, nearest
 from forkmaps.raster import Band, Raster, Resampling
+from forkmaps.raster.bands import choose_bands
 
 _REFERENCING_DRIVERS = {"VRT", "WMS", "WCS", "WMTS", "OGCAPI", "STACTA", "STACIT", "HTTP"}
 """Formats that read other files, or the network, instead of holding values."""
@@ -78,13 +78,13 @@ def read_raster(
     Returns
     -------
     Raster
-        float32, NaN where the file masks, and where values are infinite. Scale and offset of the file applied.
+        float32, NaN where the file masks or a value is infinite. The file's scale and offset are applied.
 
     Raises
     ------
     RasterError
-        The file is missing, unreadable, has no CRS or georeference, has no such band or variable, holds complex
-        numbers, reads other files (VRT), or needs more memory than there is.
+        The file is missing, unreadable, has no CRS or georeference, has no such band or variable, holds
+        complex numbers, reads other files (VRT), or needs more memory than there is.
     """
     location = _location(path)
     try:
@@ -177,8 +177,8 @@ def _read(
     if cells * _BYTES_PER_CELL > available * _MEMORY_SHARE:
         raise RasterError(
             f"{path}: {len(numbers)} bands of {dataset.height} x {dataset.width} cells need "
-            f"{cells * _BYTES_PER_CELL / 1e9:.1f} GB, of {available / 1e9:.1f} GB available; choose fewer bands, "
-            f"or write a coarser copy"
+            f"{cells * _BYTES_PER_CELL / 1e9:.1f} GB, of {available / 1e9:.1f} GB available; "
+            f"choose fewer bands, or write a coarser copy"
         )
     values = np.empty((len(numbers), dataset.height, dataset.width), np.float32)
     for band, number in zip(values, numbers, strict=True):

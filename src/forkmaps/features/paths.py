@@ -13,7 +13,7 @@ import shapely
 from cartopy.mpl import feature_artist
 from matplotlib.path import Path
 
-from forkmaps.linework import Indices, Vertices
+from forkmaps.features.linework import Indices, Vertices
 
 
 def path_of(xy: Vertices, begins: Indices, *, closed: bool) -> Path:

@@ -21,7 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
-from forkmaps.entries import (
+from forkmaps.errors import OutputError
+from forkmaps.manifest.entries import (
     FORMAT_VERSION,
     Entry,
     FileState,
@@ -34,7 +35,6 @@ from forkmaps.entries import (
     path_of_key,
     says_done,
 )
-from forkmaps.errors import OutputError
 from forkmaps.output import DiskFullError, write_whole
 
 MANIFEST_NAME: Final = ".forkmaps-manifest.jsonl"
