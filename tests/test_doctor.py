@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from forkmaps import cache, doctor, trial
-from forkmaps.doctor import EXAMINATIONS, Finding, examine, run, safely
+from forkmaps import cache, doctor
+from forkmaps.doctor import EXAMINATIONS, Finding, examine, run, safely, trial
 
 pytestmark = pytest.mark.timeout(100)
 
@@ -220,25 +220,25 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def test_equal_trial_maps_are_fine(drawn: Callable[..., None]) -> None:
     drawn(lambda _, name: name.encode())
-    assert only(doctor.trial).verdict == "fine"
+    assert only(doctor.trial_maps).verdict == "fine"
 
 
 @pytest.mark.parametrize("data", [b"other", b"", None])
 def test_trial_maps_that_differ_are_wrong(drawn: Callable[..., None], data: bytes | None) -> None:
     drawn(lambda who, name: data if (who, name) == ("forked", "trial-2") else b"map")
-    finding = only(doctor.trial)
+    finding = only(doctor.trial_maps)
     assert finding.verdict == "wrong"
     assert "1 of 4 maps" in finding.text
 
 
 def test_trial_maps_that_are_missing_in_both_are_wrong(drawn: Callable[..., None]) -> None:
     drawn(lambda *_: None)
-    assert "4 of 4 maps" in only(doctor.trial).text
+    assert "4 of 4 maps" in only(doctor.trial_maps).text
 
 
 def test_a_trial_that_fails_is_wrong_in_its_own_words(drawn: Callable[..., None]) -> None:
     drawn(lambda *_: b"map", said="it broke")
-    assert (only(doctor.trial).verdict, only(doctor.trial).text) == ("wrong", "it broke")
+    assert (only(doctor.trial_maps).verdict, only(doctor.trial_maps).text) == ("wrong", "it broke")
 
 
 def test_a_trial_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_the_trial_leaves_no_folder(
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     drawn(lambda *_: b"map")
-    list(doctor.trial())
+    list(doctor.trial_maps())
     assert os.listdir(tmp_path) == []
 
 

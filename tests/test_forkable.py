@@ -350,10 +350,11 @@ def test_own_offsets_leave_files_alone_that_are_written(tmp_path: Path, flags: i
     file = os.open(path, flags | os.O_CREAT)
     try:
         os.write(file, b"parent ")
-        in_worker(lambda: os.write(file, b"child"), after_fork=own_offsets)
+        in_worker(lambda: os.write(file, b"child "), after_fork=own_offsets)
+        os.write(file, b"parent")
     finally:
         os.close(file)
-    assert path.read_bytes() == b"parent child"
+    assert path.read_bytes() == b"parent child parent"
 
 
 @LINUX
@@ -422,9 +423,13 @@ def test_children_use_one_thread_of_gdal_whatever_an_env_says() -> None:
             pass  # its end sets anew what was set before
         return rasterio.env.getenv()["GDAL_NUM_THREADS"], pyogrio.get_gdal_config_option("GDAL_NUM_THREADS")
 
-    with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"):
-        assert in_worker(look, after_fork=after_fork) == (1, 1)
-        assert rasterio.env.getenv()["GDAL_NUM_THREADS"] == "ALL_CPUS"
+    pyogrio.set_gdal_config_options({"GDAL_NUM_THREADS": 2})
+    try:
+        with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"):
+            assert in_worker(look, after_fork=after_fork) == (1, 1)
+            assert look() == ("ALL_CPUS", 2)
+    finally:
+        pyogrio.set_gdal_config_options({"GDAL_NUM_THREADS": None})
 
 
 # Fonts

@@ -230,7 +230,7 @@ def can_write(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
-def trial() -> Iterator[Finding]:
+def trial_maps() -> Iterator[Finding]:
     """Draw maps with and without workers, in a process of their own that can be stopped; compare them."""
     with tempfile.TemporaryDirectory(prefix="forkmaps-doctor-") as folder:
         said = draw_apart(Path(folder))
@@ -251,7 +251,7 @@ EXAMINATIONS: dict[str, Callable[[], Iterable[Finding]]] = {
     "versions": versions,
     "faults": known_faults,
     "forking": forking,
-    "trial": trial,
+    "trial": trial_maps,
     "threads": threads,
     "fonts": fonts,
     "PNG": encoder,
