@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,17 @@ import pyproj
 import pytest
 from affine import Affine
 
+from forkmaps import batch
+from forkmaps.batch import Run, draw_maps
+from forkmaps.doctor.trial import trial_data
+from forkmaps.plan import Plan, plan_maps
 from forkmaps.pool import Done, Pool
-from forkmaps.pool.forkable import after_fork, check_forkable, own_offsets, reset_fonts
+from forkmaps.pool.forkable import ForkUnsafe, after_fork, check_forkable, own_offsets, reset_fonts
 from forkmaps.projection import Size, projection_from_text, view_of
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
+from forkmaps.shared import SharedData, set_shared_data
+from forkmaps.style import Style
 
 pytestmark = [
     pytest.mark.timeout(90),
@@ -199,6 +206,44 @@ def test_p10_a_thread_that_holds_a_lock_is_named(tmp_path: Path) -> None:
     )
     assert 'the thread "loader" is running (__main__.hold)' in error
     assert unguarded == {"timeout": 1}
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Iterator[tuple[SharedData, Plan]]:
+    """Have shared data of two regions, and a plan of their maps."""
+    raster, boundary = trial_data()
+    shared = SharedData(raster, {boundary.name: boundary}, boundary.projection)
+    set_shared_data(shared)
+    regions = [Region("west", Extent(-105, -100, 35, 40)), Region("east", Extent(-100, -95, 35, 40))]
+    yield shared, plan_maps(shared, regions, folder=tmp_path, style=Style(width=3, height=2))
+    set_shared_data(None)
+
+
+def test_p10_maps_are_refused_beside_a_thread_and_drawn_without_workers(
+    planned: tuple[SharedData, Plan],
+) -> None:
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait, name="loader")
+    thread.start()
+    try:
+        with pytest.raises(ForkUnsafe, match='"loader" is running'):
+            draw_maps(*planned, Run(workers=2))
+        assert draw_maps(*planned, Run(workers=0)).maps == 2
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_p10_maps_are_drawn_by_workers_of_one_thread_from_frozen_arrays(
+    planned: tuple[SharedData, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, plan = planned
+    shared.raster.values.flags.writeable = True
+    monkeypatch.setattr(batch, "picture_bytes", lambda *_: os.environ["GDAL_NUM_THREADS"].encode())
+    monkeypatch.setenv("GDAL_NUM_THREADS", "ALL_CPUS")
+    assert draw_maps(shared, plan, Run(workers=2)).maps == 2
+    assert {one.path.read_bytes() for one in plan.maps} == {b"1"}
+    assert not shared.raster.values.flags.writeable
 
 
 # P11: samples
