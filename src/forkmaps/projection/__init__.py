@@ -160,9 +160,9 @@ def _lonlat_range(regions: Sequence[Region]) -> tuple[float, float, float, float
     reach = np.maximum.accumulate(west + [box.width for box in boxes])
     gap = np.append(west[1:], west[0] + 360.0) - np.maximum(reach, reach[-1] - 360.0)
     start = int(gap.argmax()) + 1
-    first = west[start % len(boxes)]
+    first = float(west[start % len(boxes)])
     east = max((w - first) % 360.0 + box.width for w, box in zip(west, boxes, strict=True))
-    return first, first + min(east, 360.0), min(b.south for b in boxes), max(b.north for b in boxes)
+    return first, first + min(float(east), 360.0), min(b.south for b in boxes), max(b.north for b in boxes)
 
 
 def _lonlat_box(region: Region) -> Extent:
