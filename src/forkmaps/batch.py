@@ -143,7 +143,11 @@ def draw_maps(
             plan.maps, manifest, list(prints.values()), force=run.force, only_failed=run.only_failed
         )
         kept = _Outcomes(shared, manifest, prints)
-        workers = _draw_all(shared, plan, to_draw, run, kept, progress)
+        try:
+            workers = _draw_all(shared, plan, to_draw, run, kept, progress)
+        finally:
+            # What workers wrote whose maps got no place: they died, or the run was stopped.
+            sweep_stale(plan.folder)
         report = kept.report(plan, len(skipped), time.perf_counter() - begin, workers)
         report.write()
     return report
