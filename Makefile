@@ -8,7 +8,7 @@ maps: .venv/installed
 	$(BIN)/forkmaps render regions/us12.toml
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: .venv/installed-dev
 	$(BIN)/python -m pytest -m slow --timeout 1800
