@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from forkmaps.cache import AnyCache, array_digest, key_of
+
 _BLOCK_ROWS = 64
 """Rows that are averaged at a time: what they need stays in the CPU's cache."""
+_WORTH_KEEPING = 4_000_000
+"""Cells of a raster whose pyramid is kept; a smaller one's is built as fast as it is found."""
 
 Bands = NDArray[np.float32]
 """(bands, rows, columns)."""
@@ -24,14 +28,29 @@ def pyramid(values: Bands) -> tuple[Bands, ...]:
     return tuple(levels)
 
 
+def kept_pyramid(values: Bands, cache: AnyCache | None) -> tuple[Bands, ...]:
+    """Return the values and their pyramid, which comes from the cache if it is there."""
+    if cache is None or values.size < _WORTH_KEEPING:
+        return pyramid(values)
+    key = key_of("pyramid", array_digest(values))
+    kept = cache.get(key)
+    if kept is None:
+        levels = pyramid(values)
+        kept = cache.put(key, {str(number): level for number, level in enumerate(levels[1:])}, {})
+        if kept is None:
+            return levels
+    return (values, *(kept.arrays[str(number)] for number in range(len(kept.arrays))))
+
+
 def _halved(level: Bands) -> Bands:
     """Return a level of half as many rows and columns."""
     bands, rows, columns = level.shape
     halved = np.empty((bands, (rows + 1) // 2, (columns + 1) // 2), np.float32)
-    for band, means in zip(level, halved, strict=True):
-        for start in range(0, len(means), _BLOCK_ROWS):
-            stop = start + _BLOCK_ROWS
-            means[start:stop] = _block_means(band[2 * start : 2 * stop])
+    with np.errstate(invalid="ignore"):  # a signaling NaN is no data, too
+        for band, means in zip(level, halved, strict=True):
+            for start in range(0, len(means), _BLOCK_ROWS):
+                stop = start + _BLOCK_ROWS
+                means[start:stop] = _block_means(band[2 * start : 2 * stop])
     return halved
 
 
