@@ -303,6 +303,24 @@ def test_a_thread_that_can_not_be_looked_at_is_unknown(
     assert nativethreads.native_threads() == dict.fromkeys(range(900001, 900005))
 
 
+def test_a_thread_belongs_to_the_library_that_started_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    starts = {
+        0x1000: "/x/libcalled.so",
+        0x2000: "/x/libowner.so",
+        0x3000: "/x/libstdc++.so.6",
+        0x4000: "[vdso]",
+    }
+    code = [nativethreads.Code(start, start + 0x100, path) for start, path in starts.items()]
+    stack = [0x1010, 0x2020, 7, 0x2150, 0x3030, 0x4040, 2**64 - 1]  # innermost first
+    (tmp_path / "900001").mkdir()
+    monkeypatch.setattr(nativethreads, "THREADS", tmp_path)
+    monkeypatch.setattr(nativethreads, "loaded_code", lambda: code)
+    monkeypatch.setattr(nativethreads, "_stack", lambda _: b"".join(map(nativethreads.WORD.pack, stack)))
+    assert nativethreads.native_threads() == {900001: "/x/libowner.so"}
+
+
 def test_a_check_is_cheap() -> None:
     arrays = [np.zeros(10) for _ in range(100)]
     with threadpoolctl.threadpool_limits(2):

@@ -192,11 +192,14 @@ def test_m3_a_worker_out_of_memory_is_reported_and_the_rest_is_done() -> None:
         return int(np.ones(MB).sum()) + job
 
     with Pool(draw, workers=2, before_fork=check_forkable, after_fork=after_fork) as pool:
-        outcomes = {outcome.job: outcome for outcome in pool.run(range(30))}
-    failed = {job: outcome for job, outcome in outcomes.items() if isinstance(outcome, Failed)}
+        outcomes = list(pool.run(range(30)))
+    failed = {outcome.job: outcome for outcome in outcomes if isinstance(outcome, Failed)}
     assert sorted(failed) == [5, 15, 25]
     assert all(one.message.startswith("out of memory") and one.attempts == 1 for one in failed.values())
-    assert all(outcomes[job].value == MB + job for job in set(range(30)) - set(failed))
+    done = {outcome.job: outcome.value for outcome in outcomes if isinstance(outcome, Done)}
+    assert done == {job: MB + job for job in range(30) if job not in failed}
+    last_jobs = {outcome.pid: outcome.job for outcome in outcomes}
+    assert {last_jobs[one.pid] for one in failed.values()} == set(failed)  # it gets no other job
     assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
     assert np.ones(256 * MB, np.uint8).size == 256 * MB  # we have not lost any
 
