@@ -131,9 +131,8 @@ def _safe_drivers(env: Any) -> list[str]:
 
 def _variables(dataset: Any) -> dict[str, str]:
     """Return GDAL's names of a file's variables by their own, without the bounds of coordinates."""
-    bounds = {value for key, value in dataset.tags().items() if key.endswith("#bounds")}
     names = {text.rsplit(":", 1)[-1].strip('/"'): text for text in dataset.subdatasets}
-    return {name: text for name, text in names.items() if name not in bounds}
+    return {name: text for name, text in names.items() if not name.endswith(("_bnds", "_bounds"))}
 
 
 def _chosen(names: Mapping[str, str], variable: str | None, path: str | Path) -> str:
