@@ -1,3 +1,5 @@
+import functools
+
 import cartopy.crs as ccrs
 import numpy as np
 import pyproj
@@ -57,10 +59,20 @@ def shifted(view, right, up):
     return View(Extent(e.west + dx, e.east + dx, e.south + dy, e.north + dy), view.size)
 
 
+@functools.cache
+def transformer_of(crs, grid_crs):
+    return pyproj.Transformer.from_crs(crs, grid_crs, always_xy=True)
+
+
+@functools.cache
+def projection_of(crs):
+    return MapProjection(crs)
+
+
 def exact_cells(crs, grid_crs, transform, view):
     """Transform every pixel. Returns (2, rows, columns) column and row, NaN outside of the world."""
     x, y = np.meshgrid(*view.pixel_centers())
-    transformer = pyproj.Transformer.from_crs(crs, grid_crs, always_xy=True)
+    transformer = transformer_of(crs, grid_crs)
     grid_x, grid_y = transformer.transform(x, y)
     back_x, back_y = transformer.transform(grid_x, grid_y, direction="INVERSE")
     period = (
@@ -105,7 +117,7 @@ def found_cells(cell_map, shape):
 
 def cell_map_of(crs, grid_crs, transform, view):
     grid = CellGrid(tuple(~transform)[:6], 360.0 if grid_crs == LONLAT else None)
-    return CellMap(Locator(grid, grid_crs, MapProjection(crs)), view)
+    return CellMap(Locator(grid, grid_crs, projection_of(crs)), view)
 
 
 def errors_in_pixels(crs, grid_crs, transform, view):
