@@ -3,6 +3,7 @@ none left harms nobody else."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -120,6 +121,23 @@ def test_m1_workers_add_little_to_what_is_shared(tmp_path: Path, workers: int) -
     assert len(found["pss"]) == 1 + workers
     assert sum(found["pss"]) <= 1.15 * (found["data"] + found["base"]) + 60 * workers, found
     assert max(found["own"]) <= 0.02 * found["data"], found
+
+
+def test_m1_the_garbage_collector_copies_no_shared_objects() -> None:
+    objects = [[number] for number in range(400_000)]  # some 30 MB
+
+    def collect(job: int) -> int:
+        if job == 2:
+            gc.unfreeze()  # as it were without the pool's care
+        return gc.collect() * 0 + len(objects)
+
+    with Pool(collect, workers=1, before_fork=check_forkable, after_fork=after_fork) as pool:
+        private = []
+        for job in range(3):
+            list(pool.run([job]))
+            private.append(pool.report()[0].private_mb)
+    assert private[1] - private[0] < 5
+    assert private[2] - private[0] > 10
 
 
 # M2: writing into what is shared
