@@ -1,6 +1,6 @@
 """A map set: the TOML file that says what to draw, and the one place that knows its keys.
 
-    [raster]        path, bands, name, unit, crs, scale, offset, variable, resampling
+    [raster]        path, bands, name, unit, crs, scale, offset, variable, resampling, allow_references
     [[boundaries]]  path, name, where, layer, crs, linewidth, color, fill, order
     [projection]    cartopy = "LambertConformal" (and its arguments), or epsg = 5070, or proj = "+proj=..."
     [regions]       path, crs; for a polygon layer also name, title, where, sort, margin, min_size, layer
@@ -52,6 +52,7 @@ class RasterOptions(Options):
     offset: float = 0.0
     variable: str | None = None
     resampling: Resampling | None = None
+    allow_references: bool = False
 
 
 class BoundaryOptions(Line):

@@ -44,6 +44,7 @@ class RasterRecipe:
     scale: float = 1.0
     offset: float = 0.0
     resampling: Resampling | None = None
+    allow_references: bool = False
 
     def read(self, cache: AnyCache | None = None) -> Raster:
         """Read the raster; its pyramid may come from the cache."""
