@@ -8,6 +8,7 @@ ratios: what they compare is measured in turns, so a machine that is busy or slo
 from __future__ import annotations
 
 import argparse
+import fcntl
 import importlib
 import json
 import os
@@ -16,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,17 +58,35 @@ def main() -> int:
     if options.measure:
         measure_here(options.measure, options.result)
         return 0
+    with alone():
+        return measure_and_tell(options.only)
+
+
+def measure_and_tell(only: list[str] | None) -> int:
+    """Measure, print the table, write the file; return the exit code."""
     begin = time.perf_counter()
     machine = describe_machine()
-    outcome = measure_all(options.only or list(PARTS))
+    outcome = measure_all(only or list(PARTS))
     shutil.rmtree(DATA.scratch, ignore_errors=True)
     seconds = round(time.perf_counter() - begin, 1)
     print(table(outcome.figures))
     print(f"{machine['cpu']}, {machine['cores']} cores; Python {machine['python']}; {seconds:.0f} s in all")
     content = {**outcome.figures, "details": outcome.details, "machine": machine, "seconds": seconds}
-    path = OUT / ("bench-only.json" if options.only else "bench.json")
+    path = OUT / ("bench-only.json" if only else "bench.json")
     path.write_text(json.dumps(content, indent=1) + "\n")
     return 1 if outcome.failed else 0
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Refuse to run beside another benchmark of this checkout: both would be wrong, and share their files."""
+    DATA.folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(DATA.folder.parent / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"another benchmark is running in {OUT}; wait for its end")
+        yield
 
 
 def parser() -> argparse.ArgumentParser:
