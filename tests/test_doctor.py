@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -247,10 +248,12 @@ def test_a_trial_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_trial_that_can_not_be_drawn_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "serial").touch()
+    words = "\n".join(f"line {number}" for number in range(20))
+    ended = subprocess.CompletedProcess([], 1, stdout="", stderr=f"{words}\nOutputError: no room")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
     said = trial.draw_apart(tmp_path)
-    assert "could not be drawn (exit code 1)" in said
-    assert str(tmp_path / "serial") in said
+    assert said.startswith("the trial maps could not be drawn (exit code 1):\nline 15\n")
+    assert said.endswith("OutputError: no room")
 
 
 def test_the_trial_leaves_no_folder(
