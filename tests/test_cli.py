@@ -220,3 +220,14 @@ def test_all_bundled_sets_draw_all_their_maps(tmp_path):
         )
         report = json.loads(run.stdout)
         assert (report["maps"], report["failed"], report["raster_reads"]) == (maps, 0, 1)
+
+
+def test_a_run_with_nothing_to_draw_loads_neither_matplotlibs_figures_nor_vector_files(tmp_path):
+    path = make_set(tmp_path)
+    assert forkmaps("render", path).returncode == 0
+    heavy = {"matplotlib.figure", "cartopy.mpl.geoaxes", "pyogrio", "pandas", "xarray"}
+    code = f"import sys; from forkmaps.cli import main; main(['render', {str(path)!r}]); "
+    code += f"print(sorted({heavy!r} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "0 maps" in shown.stdout
+    assert shown.stdout.splitlines()[-1] == "[]"

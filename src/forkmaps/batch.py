@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forkmaps.encode import encode_png, encode_webp
 from forkmaps.errors import OutputError
+from forkmaps.job import Job, open_range
 from forkmaps.manifest import Manifest, choose
 from forkmaps.manifest.entries import FileState, file_state
 from forkmaps.manifest.fingerprint import fingerprints
@@ -18,9 +20,11 @@ from forkmaps.plan import Plan, PlannedMap
 from forkmaps.pool import Done, Failed, Pool, WorkerReport
 from forkmaps.pool.forkable import after_fork, check_forkable
 from forkmaps.progress import Progress
-from forkmaps.render import Job, Renderer, open_range
 from forkmaps.report import Failure, Report, WorkerUse
 from forkmaps.shared import SharedData, raster_reads, shared_data
+
+if TYPE_CHECKING:
+    from forkmaps.render import Renderer
 
 _SHOWN_FAILURES = 20
 """So many failures are told as they come; one cause can fail all of 3,000 maps."""
@@ -74,12 +78,16 @@ class MapDrawer:
     """Draws planned maps in a worker: one renderer, made there, for all of the worker's maps."""
 
     def __init__(self, plan: Plan, reads_before: int) -> None:
+        # Here, since it brings all of matplotlib: not for a run without work, and not in each worker anew.
+        from forkmaps.render import Renderer
+
         self.plan, self.reads_before = plan, reads_before
+        self._make = Renderer
         self._renderer: Renderer | None = None
 
     def prepare(self) -> None:
         """Make this process ready for its first map."""
-        self._renderer = Renderer(shared_data(), self.plan.style, self.plan.lines)
+        self._renderer = self._make(shared_data(), self.plan.style, self.plan.lines)
 
     def draw(self, planned: PlannedMap) -> Drawn | NoRoom:
         """Draw one map and write it beside its path; the parent puts it in place."""

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forkmaps.errors import OutputError, RegionError
+from forkmaps.job import Job, template_fields
 from forkmaps.output import check_outputs, safe_name
 from forkmaps.projection import MapProjection
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
-from forkmaps.render import Job, template_fields
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
 from forkmaps.style.layout import Layout

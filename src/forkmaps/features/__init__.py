@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from forkmaps.cache import AnyCache, file_digest, key_of
 from forkmaps.errors import FeatureError
-from forkmaps.features.layerfile import read_geometries
 from forkmaps.features.linework import LINE_ERROR, Indices, Level, Vertices, from_arrays, to_arrays
 from forkmaps.features.paths import multiline, multipolygon, path_of, tell_cartopy
 from forkmaps.features.preparing import prepared
@@ -241,6 +240,9 @@ def _read(
     source_crs: str | None,
     filled: bool,
 ) -> BoundaryFeature:
+    # Here, since a layer that is kept from before needs no GDAL.
+    from forkmaps.features.layerfile import read_geometries
+
     geometries, stated = read_geometries(path, where=where, layer=layer)
     crs = source_crs or stated
     if crs is None:

@@ -20,10 +20,10 @@ import pyproj
 from forkmaps import __version__
 from forkmaps.cache import Part, array_digest, key_of
 from forkmaps.features import BoundaryFeature
+from forkmaps.job import open_range
 from forkmaps.manifest.window import Windows
 from forkmaps.projection import View, view_of
 from forkmaps.raster import Band, Raster
-from forkmaps.render import open_range
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
 from forkmaps.style.colorscale import ColorScale
@@ -31,8 +31,8 @@ from forkmaps.style.layout import Layout
 from forkmaps.style.template import MAP_FIELDS, Template
 
 if TYPE_CHECKING:
+    from forkmaps.job import Job
     from forkmaps.plan import Plan
-    from forkmaps.render import Job
 
 FINGERPRINT_VERSION: Final = 1
 """Raise it when the same data comes to give another picture, and the package's version stays the same."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import cartopy.mpl.geoaxes  # noqa: F401  (here, so that workers need not: add_axes would import it in each)
@@ -24,9 +23,9 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from forkmaps.errors import FeatureError, nearest
+from forkmaps.job import Job, open_range, template_fields
 from forkmaps.projection import view_of
 from forkmaps.raster.sampling import Plane
-from forkmaps.regions import Region
 from forkmaps.render.artists import Caption, LayerArtists, PixelImage, plain_text, quiet_fonts
 from forkmaps.render.colorbar import color_bar
 from forkmaps.shared import SharedData
@@ -49,14 +48,6 @@ _VECTOR_SETTINGS: Any = {
     "savefig.bbox": None,
 }
 """What a user's own matplotlib settings must not change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One picture: a region at one band (index into the raster's bands, from 0)."""
-
-    region: Region
-    band: int = 0
 
 
 class Renderer:
@@ -201,22 +192,6 @@ class Renderer:
         return self._canvas.copy_from_bbox(self.figure.bbox)
 
 
-def template_fields(shared: SharedData, job: Job) -> dict[str, Any]:
-    """Return what a title or a file name can tell of a job: its region's columns, its band, its raster."""
-    region, band = job.region, shared.raster.bands[job.band]
-    columns = {**region.fields, "name": region.name, "title": region.title or region.name}
-    return {
-        **columns,
-        **{f"region.{key}": value for key, value in columns.items()},
-        "band.name": band.name,
-        "band.unit": band.unit,
-        "band.number": band.number,
-        "raster.name": shared.raster.name,
-        "raster.unit": shared.raster.unit,
-        "valid_time": band.valid_time,
-    }
-
-
 def _figure(style: Style, layout: Layout) -> Figure:
     width, height = (_inches(pixels, style.dpi) for pixels in (layout.size.width, layout.size.height))
     figure = Figure(figsize=(width, height), dpi=style.dpi, facecolor=style.background)
@@ -228,13 +203,6 @@ def _inches(pixels: int, dpi: float) -> float:
     """Return a length that is not less than `pixels` when it is multiplied by `dpi` again and cut off."""
     inches = pixels / dpi
     return inches if inches * dpi >= pixels else float(np.nextafter(inches, np.inf))
-
-
-def open_range(shared: SharedData, style: Style) -> tuple[float, float]:
-    """Return the raster's least and greatest value, where the style leaves one of the palette's ends open."""
-    if style.levels is None and (style.min is None or style.max is None):
-        return shared.raster.value_range
-    return float("nan"), float("nan")
 
 
 def _check_layers(lines: Mapping[str, Line], shared: SharedData) -> None:

@@ -1,0 +1,44 @@
+"""One picture to draw, and what can be told of it before it is drawn.
+
+Apart from `render`, which needs all of matplotlib: whether a map has to be drawn at all is known without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from forkmaps.regions import Region
+from forkmaps.shared import SharedData
+from forkmaps.style import Style
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One picture: a region at one band (index into the raster's bands, from 0)."""
+
+    region: Region
+    band: int = 0
+
+
+def template_fields(shared: SharedData, job: Job) -> dict[str, Any]:
+    """Return what a title or a file name can tell of a job: its region's columns, its band, its raster."""
+    region, band = job.region, shared.raster.bands[job.band]
+    columns = {**region.fields, "name": region.name, "title": region.title or region.name}
+    return {
+        **columns,
+        **{f"region.{key}": value for key, value in columns.items()},
+        "band.name": band.name,
+        "band.unit": band.unit,
+        "band.number": band.number,
+        "raster.name": shared.raster.name,
+        "raster.unit": shared.raster.unit,
+        "valid_time": band.valid_time,
+    }
+
+
+def open_range(shared: SharedData, style: Style) -> tuple[float, float]:
+    """Return the raster's least and greatest value, where the style leaves one of the palette's ends open."""
+    if style.levels is None and (style.min is None or style.max is None):
+        return shared.raster.value_range
+    return float("nan"), float("nan")
