@@ -188,6 +188,52 @@ def test_a_report_remembers_workers_that_died() -> None:
         assert [row.jobs for row in pool.report()] == [2, 0, 1]
 
 
+def test_a_worker_retires_after_so_many_jobs_and_nothing_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Pool(work_pid, workers=1, jobs_per_worker=3) as pool:
+        outcomes = list(pool.run(range(8)))
+        assert [row.jobs for row in pool.report()] == [3, 3, 2]
+    pids = [outcome.value for outcome in outcomes]
+    assert pids == [pid for pid in dict.fromkeys(pids) for _ in range(pids.count(pid))]
+    assert len(set(pids)) == 3
+    assert {outcome.attempts for outcome in outcomes} == {1}
+    assert caplog.text == ""
+
+
+def test_no_worker_follows_the_last_that_retires() -> None:
+    with Pool(work_pid, workers=2, jobs_per_worker=1) as pool:
+        assert len({outcome.value for outcome in pool.run(range(4))}) == 4
+        assert len(pool.report()) == 4
+
+
+def test_retired_workers_are_no_failed_starts() -> None:
+    with Pool(double, workers=1, jobs_per_worker=1) as pool:
+        assert len(list(pool.run(range(12)))) == 12
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="this system doesn't tell")
+def test_a_worker_whose_memory_grows_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    hoard: list[bytes] = []
+
+    def leak(size: int) -> int:
+        hoard.append(os.urandom(size))
+        return os.getpid()
+
+    monkeypatch.setattr(crew, "LOOK_INTERVAL", 0)
+    with Pool(leak, workers=1, worker_memory_mb=25) as pool:
+        pids = [outcome.value for outcome in pool.run([10_000_000] * 8)]
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [4, 4]  # 10 MB at first, then 30 more
+
+
+def test_memory_is_looked_at_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(handles, "memory_of", looks.append)
+    with Pool(double, workers=2) as pool:
+        list(pool.run(range(50)))
+        assert looks == []
+
+
 # Failures that are values
 
 
@@ -486,6 +532,8 @@ def test_one_run_at_a_time() -> None:
         ({"timeout": 0}, "timeout: 0 is not"),
         ({"timeout": float("nan")}, "timeout: nan is not"),
         ({"attempts": 0}, "attempts: 0 is not"),
+        ({"jobs_per_worker": 0}, "jobs_per_worker: 0 is not"),
+        ({"worker_memory_mb": -1}, "worker_memory_mb: -1 is not"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:

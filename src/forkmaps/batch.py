@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _SHOWN_FAILURES = 20
 """So many failures are told as they come; one cause can fail all of 3,000 maps."""
 
+_MAPS_PER_WORKER = 1000
+"""After so many a new worker takes over, in some 20 ms: what libraries may have gathered is given back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -179,6 +182,7 @@ def _draw_all(
         prepare=drawer.prepare,
         before_fork=partial(check_forkable, shared.arrays(), foreign_code=False),
         after_fork=after_fork,
+        jobs_per_worker=_MAPS_PER_WORKER,
     )
     with pool, progress(len(to_draw)) as bar:
         for outcome in pool.run(to_draw):

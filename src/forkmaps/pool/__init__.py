@@ -35,6 +35,10 @@ ATTEMPTS = 3
 """How often a job is given to a worker, if worker after worker dies of it."""
 
 
+WORKER_MEMORY_MB = 1000.0
+"""What a worker may gain. Those that draw maps gain some 10 MB; what gains more and more has a leak."""
+
+
 class Pool(Generic[J, R]):
     """Workers forked from this process, that call one function with many jobs.
 
@@ -61,6 +65,12 @@ class Pool(Generic[J, R]):
         `ForkmapsError` and there are other workers to go on with.
     after_fork
         Called first thing in each worker; not with 0 workers, when there is no other process.
+    jobs_per_worker
+        How many jobs a worker does before a new one takes its place; None: no limit.
+    worker_memory_mb
+        MB (10^6 bytes) of memory of its own that a worker may gain over time before a new one takes its place,
+        so that what leaks is given back; looked at every few seconds, from when it has worked for as long.
+        None: no limit.
 
     Raises
     ------
@@ -78,20 +88,29 @@ class Pool(Generic[J, R]):
         prepare: Callable[[], None] | None = None,
         before_fork: Callable[[], None] | None = None,
         after_fork: Callable[[], None] | None = None,
+        jobs_per_worker: int | None = None,
+        worker_memory_mb: float | None = WORKER_MEMORY_MB,
     ) -> None:
-        limit = NEVER if timeout is None else timeout
-        check_positive("timeout", limit)
-        check_positive("attempts", attempts)
+        limits = {
+            "timeout": timeout,
+            "attempts": attempts,
+            "jobs_per_worker": jobs_per_worker,
+            "worker_memory_mb": worker_memory_mb,
+        }
+        for name, limit in limits.items():
+            check_positive(name, NEVER if limit is None else limit)
         size = worker_count(workers)
         self._hands: Crew[J, R] | Solo[J, R] = (
             Crew(
                 function,
                 prepare,
                 size=size,
-                timeout=limit,
+                timeout=timeout or NEVER,
                 attempts=attempts,
                 before_fork=before_fork,
                 after_fork=after_fork,
+                jobs_per_worker=jobs_per_worker or NEVER,
+                worker_memory_mb=worker_memory_mb or NEVER,
             )
             if size
             else Solo(function, prepare)

@@ -49,6 +49,9 @@ KILL_GRACE = 3.0
 CLOSE_GRACE = 1.0
 """Seconds that idle workers have to end by themselves when the pool closes."""
 
+LOOK_INTERVAL = 5.0
+"""Seconds between looks at a worker's memory; one takes some 10 ms for each 500 MB."""
+
 POLL_INTERVAL = 0.05
 """Seconds between looks for dead workers where the system has no pidfd to tell of them."""
 
@@ -73,6 +76,10 @@ class Crew(Generic[J, R]):
         How often a job is tried if its worker dies.
     before_fork, after_fork
         What to call in this process before each fork, and in each worker before anything else.
+    jobs_per_worker
+        How many jobs a worker answers before another takes its place.
+    worker_memory_mb
+        Memory in MB that a worker may gain between the first look and a later one before that happens.
     """
 
     def __init__(
@@ -85,6 +92,8 @@ class Crew(Generic[J, R]):
         attempts: int,
         before_fork: Callable[[], None] | None = None,
         after_fork: Callable[[], None] | None = None,
+        jobs_per_worker: float = NEVER,
+        worker_memory_mb: float = NEVER,
     ) -> None:
         self.workers: list[Worker[J]] = []
         self.buried: list[Worker[J]] = []
@@ -94,6 +103,8 @@ class Crew(Generic[J, R]):
         self._size = size
         self._timeout = timeout
         self._attempts = attempts
+        self._jobs_per_worker = jobs_per_worker
+        self._worker_memory_mb = worker_memory_mb
         self._selector = selectors.PollSelector()
         self._tasks: Tasks[J] = Tasks(())
         self._outcomes: deque[Outcome[J, R]] = deque()
@@ -299,6 +310,21 @@ class Crew(Generic[J, R]):
         if isinstance(answer, Raised) and answer.last:
             self._await_end(worker)
         self._outcomes.append(outcome_of(task, answer, worker.pid))
+        if worker.idle and self._is_worn_out(worker):
+            self._retire(worker)
+
+    def _is_worn_out(self, worker: Worker[J]) -> bool:
+        return (
+            worker.jobs >= self._jobs_per_worker
+            or worker.growth(time.monotonic(), LOOK_INTERVAL) > self._worker_memory_mb
+        )
+
+    def _retire(self, worker: Worker[J]) -> None:
+        """End an idle worker; another is started in its place if there is work for it."""
+        _log.debug("worker %d retires after %d jobs", worker.pid, worker.jobs)
+        worker.memory = memory_of(worker.pid) or worker.memory
+        worker.hang_up()
+        self._await_end(worker)
 
     def _await_end(self, worker: Worker[J]) -> None:
         worker.leaving, worker.deadline = True, time.monotonic() + LEAVE_GRACE

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from forkmaps.pool.tasks import Cause, Memory, Task
+from forkmaps.pool.tasks import Cause, Memory, Task, memory_of
 from forkmaps.pool.workers import (
     EXIT_OUT_OF_MEMORY,
     HEADER,
@@ -107,6 +107,8 @@ class Worker(Generic[J]):
         self.exit: Exit | None = None
         self.jobs = 0
         self.memory: Memory | None = None
+        self._looked = time.monotonic()
+        self._at_first: float | None = None
         self._last_words = last_words
         self._incoming = bytearray()
         self._outgoing = memoryview(b"")
@@ -193,6 +195,18 @@ class Worker(Generic[J]):
             else:
                 self.exit = read_status(status) if pid else None
         return self.exit is not None
+
+    def growth(self, now: float, interval: float) -> float:
+        """Return the MB that it gained since its memory was first looked at, if a look is due; else 0."""
+        if now < self._looked + interval:
+            return 0.0
+        self._looked = now
+        self.memory = memory_of(self.pid) or self.memory
+        if self.memory is None:
+            return 0.0
+        if self._at_first is None:
+            self._at_first = self.memory.own_mb
+        return self.memory.own_mb - self._at_first
 
     def fate(self) -> tuple[Cause, str]:
         """Say what its end means for what it was working on, if it was not our doing."""

@@ -108,10 +108,15 @@ Outcome: TypeAlias = Done[J, R] | Failed[J]
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A process's memory in MB (10^6 bytes): what it shares with nobody; that plus its part of the rest."""
+    """A process's memory in MB (10^6 bytes): what it shares with nobody; that plus its part of the rest.
+
+    `own_mb` is the part of the private memory that it wrote itself, in memory or swapped out: without the
+    files that it alone happens to map.
+    """
 
     private_mb: float
     pss_mb: float
+    own_mb: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,5 +159,9 @@ def memory_of(pid: int) -> Memory | None:
         return None
     if "Pss:" not in sizes:  # it has ended
         return None
-    private = int(sizes["Private_Clean:"]) + int(sizes["Private_Dirty:"])
-    return Memory(private_mb=private * 1024 / 1e6, pss_mb=int(sizes["Pss:"]) * 1024 / 1e6)
+    mb = {name: int(size) * 1024 / 1e6 for name, size in sizes.items() if size.isdecimal()}
+    return Memory(
+        private_mb=mb["Private_Clean:"] + mb["Private_Dirty:"],
+        pss_mb=mb["Pss:"],
+        own_mb=mb["Private_Dirty:"] + mb.get("SwapPss:", 0.0),
+    )
