@@ -14,18 +14,20 @@ SOURCE = pathlib.Path(forkmaps.__file__).parent
 # Which rooms (a module, or a folder of them) a room may import from, in the order in which data flows.
 MAY_IMPORT = {
     "errors": set(),
-    "regions": {"errors"},
+    "layerfile": {"errors"},
+    "regions": {"errors", "layerfile"},
     "projection": {"errors", "regions"},
     "output": {"errors"},
     "cache": {"errors", "output"},
     "raster": {"errors", "projection", "cache"},
-    "features": {"errors", "regions", "projection", "cache"},
+    "features": {"errors", "layerfile", "regions", "projection", "cache"},
     "shared": {"errors", "projection", "cache", "raster", "features"},
     "style": {"errors", "projection", "raster"},
     "job": {"regions", "shared", "style"},
     "render": {"errors", "regions", "projection", "raster", "features", "shared", "style", "job"},
     "pool": {"errors"},
     "encode": {"errors"},
+    "figures": {"errors", "encode"},
     "progress": set(),
     "plan": {"errors", "regions", "projection", "output", "raster", "shared", "style", "job"},
     "manifest": {

@@ -696,9 +696,9 @@ def test_layer_where(layer: Write) -> None:
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ("pup = 1", r"can't be read where \"pup = 1\" \(fields: name, pop\): .*no such column: pup"),
+        ("pup = 1", r"where 'pup = 1' can't be evaluated: .*no such column: pup \(fields: name, pop\)"),
         ("pop = = 1", "syntax error"),
-        ("pop = 9", 'no feature meets where "pop = 9"'),
+        ("pop = 9", "no feature meets where 'pop = 9'"),
     ],
 )
 def test_layer_bad_where_gives_the_reason(layer: Write, where: str, message: str) -> None:
@@ -916,12 +916,10 @@ def test_layer_absurdly_large_polygon_costs_little(layer: Write) -> None:
 def test_layer_of_several_must_be_chosen(layer: Write, tmp_path: Path) -> None:
     path = layer([box(0, 0, 1, 1)], "two.gpkg")
     write_layer(path, [box(5, 5, 6, 6)], "EPSG:4326", {"name": ["b"]}, layer="second", append=True)
-    with pytest.raises(
-        RegionError, match=r'2 layers with geometry \("two", "second"\); set layer to one of them'
-    ):
+    with pytest.raises(RegionError, match="set layer to one of its layers: two, second"):
         read_regions(path)
     assert read_regions(path, layer="second")[0].name == "b"
-    with pytest.raises(RegionError, match="'third' could not be opened"):
+    with pytest.raises(RegionError, match='there is no layer "third"; layers: two, second'):
         read_regions(path, layer="third")
 
 
@@ -935,12 +933,12 @@ def test_shapefile_with_a_part_missing(layer: Write, suffix: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\0garbage", b'{"type": "FeatureCollection", "features": [}'])
 def test_unreadable_layer(write: Write, content: bytes) -> None:
-    with pytest.raises(RegionError, match=r"bad\.geojson can\'t be read: "):
+    with pytest.raises(RegionError, match=r"bad\.geojson: can't be read as a layer: "):
         read_regions(write(content, "bad.geojson"))
 
 
 def test_missing_layer_file(tmp_path: Path) -> None:
-    with pytest.raises(RegionError, match=r"none\.shp can't be read: .*No such file"):
+    with pytest.raises(RegionError, match=r"none\.shp: there is no such file"):
         read_regions(tmp_path / "none.shp")
 
 
@@ -948,7 +946,7 @@ def test_layer_that_leads_to_another_file_is_refused(layer: Write, write: Write)
     secret = layer([box(0, 0, 1, 1)], "secret.gpkg")
     source = f'<OGRVRTLayer name="secret"><SrcDataSource>{secret}</SrcDataSource></OGRVRTLayer>'
     vrt = f"<OGRVRTDataSource>{source}</OGRVRTDataSource>"
-    with pytest.raises(RegionError, match="OGR_VRT is not read"):
+    with pytest.raises(RegionError, match=r"OGRVRTDataSource.*leads to other files"):
         read_regions(write(vrt, "harmless.geojson"))
 
 

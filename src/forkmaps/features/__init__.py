@@ -241,13 +241,13 @@ def _read(
     filled: bool,
 ) -> BoundaryFeature:
     # Here, since a layer that is kept from before needs no GDAL.
-    from forkmaps.features.layerfile import read_geometries
+    from forkmaps.layerfile import read_layer
 
-    geometries, stated = read_geometries(path, where=where, layer=layer)
-    crs = source_crs or stated
+    content = read_layer(path, where=where, layer=layer)
+    crs = source_crs or content.crs
     if crs is None:
         raise FeatureError(
             f"{path}: states no CRS (a shapefile needs a .prj file); "
             'set crs for the layer, for instance "EPSG:4326"'
         )
-    return BoundaryFeature(geometries, crs, projection, name=label, filled=filled)
+    return BoundaryFeature(content.geometries, crs, projection, name=label, filled=filled)
