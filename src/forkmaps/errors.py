@@ -34,6 +34,10 @@ class StyleError(ForkmapsError):
     """A style value (palette, color, template field) can't be used."""
 
 
+class DrawingError(ForkmapsError):
+    """A user's drawing function returned nothing that can be shown or saved."""
+
+
 class MapSetError(ForkmapsError):
     """A map set file is malformed, or its parts don't fit together."""
 
