@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "layerfile": {"errors"},
     "regions": {"errors", "layerfile"},
     "projection": {"errors", "regions"},
+    "names": {"errors"},
     "output": {"errors"},
     "cache": {"errors", "output"},
     "raster": {"errors", "projection", "cache"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "encode": {"errors"},
     "figures": {"errors", "encode"},
     "progress": set(),
-    "plan": {"errors", "regions", "projection", "output", "raster", "shared", "style", "job"},
+    "plan": {"errors", "regions", "projection", "names", "raster", "shared", "style", "job"},
     "manifest": {
         "errors",
         "projection",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forkmaps.errors import OutputError, RegionError
 from forkmaps.job import Job, template_fields
-from forkmaps.output import check_outputs, safe_name
+from forkmaps.names import check_outputs, safe_name
 from forkmaps.projection import MapProjection
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from forkmaps.encode import encode_png, encode_webp
 from forkmaps.errors import OutputError
-from forkmaps.output import check_outputs, make_folders, sweep_stale, write_whole, writing
+from forkmaps.names import check_outputs
+from forkmaps.output import make_folders, sweep_stale, write_whole, writing
 
 SIZE_LIMIT = 4096
 MOMENTS = 200
