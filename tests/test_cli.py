@@ -117,7 +117,7 @@ def test_bad_input_gives_one_message_and_writes_nothing(tmp_path):
     make_raster(tmp_path / "crs" / "raster.tif", crs=None)
     assert "states no CRS" in failing(path)
     path = make_set(tmp_path / "layer", SET.replace("square.gpkg", "circle.gpkg"))
-    assert "there is no such boundary layer" in failing(path)
+    assert "there is no such file" in failing(path)
 
 
 @pytest.mark.parametrize("arguments", [["--workers", "-1"], ["--timeout", "0"], ["--no-such-option"]])
