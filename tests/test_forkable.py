@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 import threadpoolctl
 
+from forkmaps.errors import ForkUnsafe
 from forkmaps.pool import Done, Pool, forkable, nativethreads
-from forkmaps.pool.forkable import ForkUnsafe, after_fork, check_forkable, own_offsets, reset_fonts
+from forkmaps.pool.forkable import after_fork, check_forkable, own_offsets, reset_fonts
 
 pytestmark = pytest.mark.timeout(60)
 

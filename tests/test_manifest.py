@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forkmaps import manifest as module
-from forkmaps.errors import OutputError
-from forkmaps.manifest import MANIFEST_NAME, Manifest, ManifestError, choose
+from forkmaps.errors import DiskFullError, ManifestError, OutputError
+from forkmaps.manifest import MANIFEST_NAME, Manifest, choose
 from forkmaps.manifest.entries import entry_of, file_state, find_lines, key_of_path, path_of_key
-from forkmaps.output import DiskFullError, sweep_stale
+from forkmaps.output import sweep_stale
 
 A, B = "a" * 32, "b" * 32
 

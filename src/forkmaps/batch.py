@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forkmaps.encode import encode_png, encode_webp
-from forkmaps.errors import OutputError
+from forkmaps.errors import DiskFullError, OutputError
 from forkmaps.job import Job, open_range
 from forkmaps.manifest import Manifest, choose
 from forkmaps.manifest.entries import FileState, file_state
 from forkmaps.manifest.fingerprint import fingerprints
-from forkmaps.output import DiskFullError, locked, make_folders, put_in_place, sweep_stale, write_apart
+from forkmaps.output import locked, make_folders, put_in_place, sweep_stale, write_apart
 from forkmaps.plan import Plan, PlannedMap
 from forkmaps.pool import Done, Failed, Pool, WorkerReport
 from forkmaps.pool.forkable import after_fork, check_forkable

@@ -46,8 +46,20 @@ class OutputError(ForkmapsError):
     """An output file can't be named or written."""
 
 
+class DiskFullError(OutputError):
+    """There is no room for a file, nor for the next: a batch stops instead of failing at every map."""
+
+
+class ManifestError(OutputError):
+    """A manifest can't be used."""
+
+
 class PoolError(ForkmapsError):
     """The workers as a whole failed (one job's failure is a value, not an error)."""
+
+
+class ForkUnsafe(ForkmapsError):  # noqa: N818 - it says of this process what is so
+    """A child forked from this process could hang or go wrong."""
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from forkmaps.errors import OutputError
+from forkmaps.errors import DiskFullError, OutputError
 
 try:
     import fcntl
@@ -54,10 +54,6 @@ _REMEDIES: Final = {
     errno.ENAMETOOLONG: "shorten the file name template",
 }
 _OTHER_REMEDY: Final = "look at the disk, or choose another folder"
-
-
-class DiskFullError(OutputError):
-    """There is no room for the file, nor for the next: a batch stops instead of failing at every map."""
 
 
 # Whole files

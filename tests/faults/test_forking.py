@@ -25,9 +25,10 @@ from affine import Affine
 from forkmaps import batch
 from forkmaps.batch import Run, draw_maps
 from forkmaps.doctor.trial import trial_data
+from forkmaps.errors import ForkUnsafe
 from forkmaps.plan import Plan, plan_maps
 from forkmaps.pool import Done, Pool
-from forkmaps.pool.forkable import ForkUnsafe, after_fork, check_forkable, own_offsets, reset_fonts
+from forkmaps.pool.forkable import after_fork, check_forkable, own_offsets, reset_fonts
 from forkmaps.projection import Size, projection_from_text, view_of
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region

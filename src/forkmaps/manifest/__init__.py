@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
-from forkmaps.errors import OutputError
+from forkmaps.errors import DiskFullError, ManifestError, OutputError
 from forkmaps.manifest.entries import (
     FORMAT_VERSION,
     Entry,
@@ -35,7 +35,7 @@ from forkmaps.manifest.entries import (
     path_of_key,
     says_done,
 )
-from forkmaps.output import DiskFullError, write_whole
+from forkmaps.output import write_whole
 
 MANIFEST_NAME: Final = ".forkmaps-manifest.jsonl"
 """In the output folder. No map can have this name, and no sweep takes it for a temporary."""
@@ -43,10 +43,6 @@ MANIFEST_NAME: Final = ".forkmaps-manifest.jsonl"
 _log: Final = logging.getLogger("forkmaps")
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class ManifestError(OutputError):
-    """A manifest can't be used."""
 
 
 class Manifest:

@@ -34,7 +34,7 @@ from typing import Any
 import threadpoolctl
 from numpy.typing import NDArray
 
-from forkmaps.errors import ForkmapsError
+from forkmaps.errors import ForkUnsafe
 from forkmaps.pool.nativethreads import native_threads
 
 TOLERATED_THREADS = ("execnet", "ipykernel", "IPython")
@@ -62,10 +62,6 @@ STANDARD_STREAMS = 2
 """The last descriptor of those that a child shares with its parent on purpose."""
 
 _log = logging.getLogger(__name__)
-
-
-class ForkUnsafe(ForkmapsError):  # noqa: N818 - the name in the design
-    """A child forked from this process could hang or go wrong."""
 
 
 # In the parent
