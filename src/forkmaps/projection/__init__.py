@@ -50,7 +50,7 @@ class PlanarProjection(ccrs.Projection):  # type: ignore[misc]  # cartopy has no
 
     def __init__(self, definition: str) -> None:
         super().__init__(definition)
-        self._definition = definition
+        self.definition = definition
         self.bounds = self._bounds()
         self.threshold = _METERS if self.axis_info[0].unit_name in ("metre", "meter") else _FEET
 
@@ -66,7 +66,7 @@ class PlanarProjection(ccrs.Projection):  # type: ignore[misc]  # cartopy has no
         return x - 2 * quarter, x + 2 * quarter, y - quarter, y + quarter
 
     def __reduce__(self) -> tuple[type[PlanarProjection], tuple[str]]:
-        return type(self), (self._definition,)
+        return type(self), (self.definition,)
 
 
 def projection_from_text(definition: str) -> MapProjection:

@@ -7,12 +7,9 @@ depend on the raster's size.
 
 from __future__ import annotations
 
-import datetime as dt
-import functools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pyproj
@@ -22,50 +19,29 @@ from numpy.typing import NDArray
 from forkmaps.cache import AnyCache
 from forkmaps.errors import RasterError
 from forkmaps.projection import MapProjection, View
+from forkmaps.raster.affinegrid import AffineGrid
+from forkmaps.raster.band import Band
 from forkmaps.raster.cells import Cells
 from forkmaps.raster.pyramid import Bands, kept_pyramid
-from forkmaps.raster.sampling import CellGrid, CellMap, Locator, Plane
+from forkmaps.raster.sampling import CellMap, Plane
 
 if TYPE_CHECKING:
     import xarray
 
+__all__ = ["Band", "Interpolation", "Raster", "Resampling", "turn_of"]
+
 Resampling = Literal["average", "nearest"]
 Interpolation = Literal["nearest", "linear"]
 
-_CLOSED = 0.5
-"""Cells by which a full turn of columns may miss 360 degrees: a file may state its cell size rounded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """One band of a raster.
-
-    Attributes
-    ----------
-    number : int
-        Its number in the file, from 1.
-    name : str
-        What it shows, without the unit: "Minimum Relative Humidity".
-    unit : str
-        Unit of its values, "" when unknown.
-    valid_time : datetime or None
-        The time it is valid for, UTC.
-    """
-
-    number: int
-    name: str
-    unit: str = ""
-    valid_time: dt.datetime | None = None
-
 
 class Raster:
-    """Bands of values on a regular grid, read-only.
+    """Bands of values on a grid, read-only.
 
     Parameters
     ----------
     values : (bands, rows, columns) float32
-        In the bands' unit; NaN where there is no data (infinities become NaN, in a copy). Frozen (made
-        read-only) here.
+        In the bands' unit; NaN where there is no data (infinities become NaN, in a copy). Contiguous
+        float32 values are not copied but viewed, read-only; who writes to them elsewhere changes the maps.
     crs : pyproj.CRS
         CRS of the grid, x before y.
     transform : affine.Affine
@@ -104,15 +80,43 @@ class Raster:
             raise RasterError(f"{source}: an array of (bands, rows, columns) is needed, not {values.shape}")
         if transform.is_degenerate:
             raise RasterError(f"{source}: the transform {tuple(transform)[:6]} maps all cells to one line")
-        self.crs, self.transform, self.name, self.unit, self.source = crs, transform, name, unit, source
-        self.bands = tuple(bands) or tuple(Band(i + 1, name, unit) for i in range(len(values)))
-        if len(self.bands) != len(values):
-            raise RasterError(f"{source}: {len(values)} bands of values, but {len(self.bands)} descriptions")
-        self.resampling = resampling
-        values, self._value_range = _without_infinities(np.ascontiguousarray(values, dtype=np.float32))
-        self.levels = kept_pyramid(values, cache) if resampling == "average" else (values,)
-        for level in self.levels:
-            level.flags.writeable = False
+        bands = tuple(bands) or tuple(Band(i + 1, name, unit) for i in range(len(values)))
+        if len(bands) != len(values):
+            raise RasterError(f"{source}: {len(values)} bands of values, but {len(bands)} descriptions")
+        values, self.value_range = _without_infinities(np.ascontiguousarray(values, dtype=np.float32))
+        levels = kept_pyramid(values, cache) if resampling == "average" else (values,)
+        self.levels = tuple(_frozen(level) for level in levels)
+        self.crs, self.crs_text = crs, str(crs.to_wkt())
+        self.bands, self.name, self.unit, self.source = bands, name, unit, source
+        self.resampling: Resampling = resampling
+        self.grid = AffineGrid(transform, self.shape, turn_of(crs))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_stored, self.to_stored()
+
+    def to_stored(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return all that the raster consists of: arrays by name, and the rest as JSON can hold it."""
+        return {f"level.{n}": level for n, level in enumerate(self.levels)}, {
+            "crs": self.crs_text,
+            "transform": list(self.grid.key),
+            "bands": [band.to_stored() for band in self.bands],
+            "range": self.value_range,
+            **{key: getattr(self, key) for key in _TEXTS},
+        }
+
+    @classmethod
+    def from_stored(cls, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> Self:
+        """Return the raster that `to_stored` told of; its arrays are not copied."""
+        raster = cls.__new__(cls)
+        raster.levels = tuple(_frozen(arrays[f"level.{n}"]) for n in range(len(arrays)))
+        raster.crs, raster.crs_text = pyproj.CRS.from_wkt(meta["crs"]), meta["crs"]
+        raster.bands = tuple(Band.from_stored(band) for band in meta["bands"])
+        low, high = meta["range"]
+        raster.value_range = (low, high)
+        for key in _TEXTS:
+            setattr(raster, key, meta[key])
+        raster.grid = AffineGrid(Affine(*meta["transform"]), raster.shape, turn_of(raster.crs))
+        return raster
 
     @property
     def values(self) -> NDArray[np.float32]:
@@ -129,56 +133,37 @@ class Raster:
         """Bytes of the values and their pyramid."""
         return sum(level.nbytes for level in self.levels)
 
-    @functools.cached_property
-    def crs_text(self) -> str:
-        """The CRS as WKT."""
-        return str(self.crs.to_wkt())
+    @property
+    def transform(self) -> Affine:
+        """(column, row) of a cell's corner to (x, y)."""
+        return self.grid.transform
 
     @property
     def x(self) -> NDArray[np.float64]:
         """Return x of the cell centers, (columns,); of the first row where the grid is rotated."""
-        return self._at(_centers(self.shape[1]), np.array(0.5))[0]
+        return self.grid.x
 
     @property
     def y(self) -> NDArray[np.float64]:
         """Return y of the cell centers, (rows,); of the first column where the grid is rotated."""
-        return self._at(np.array(0.5), _centers(self.shape[0]))[1]
+        return self.grid.y
 
     def cell_centers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return x and y of all cell centers, (rows, columns) each, in the raster's CRS: the meshgrid."""
-        rows, columns = self.shape
-        return self._at(*np.meshgrid(_centers(columns), _centers(rows)))
+        return self.grid.cell_centers()
 
     def outline(self, points: int = 33) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return x, y (in the raster's CRS) of `points` x `points` places from edge to edge of the grid."""
-        rows, columns = self.shape
-        return self._at(*np.meshgrid(np.linspace(0, columns, points), np.linspace(0, rows, points)))
-
-    def _at(
-        self, column: NDArray[np.float64], row: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        t = self.transform
-        return t.a * column + t.b * row + t.c, t.d * column + t.e * row + t.f
-
-    @property
-    def value_range(self) -> tuple[float, float]:
-        """Least and greatest value of all bands; NaN where there are no values."""
-        return self._value_range
+        return self.grid.outline(points)
 
     @property
     def is_rectilinear(self) -> bool:
-        """Whether rows and columns run along x and y."""
-        return bool(self.transform.b == 0 and self.transform.d == 0)
+        """Whether rows and columns run along x and y, evenly."""
+        return self.grid.is_rectilinear
 
     def contains(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which places, in the raster's CRS, lie on its grid; infinite ones don't."""
-        rows, columns = self.shape
-        with np.errstate(invalid="ignore"):
-            column, row = replace(self.grid, middle=self._middle_x).cells(x, y)
-            inside: NDArray[np.bool_] = (row >= 0) & (row <= rows) & np.isfinite(column)
-            if not self._is_closed:
-                inside &= (column >= 0) & (column <= columns)
-        return inside
+        return self.grid.contains(x, y)
 
     def to_xarray(self) -> xarray.DataArray:
         """Return the values as a DataArray (band, y, x) on the same read-only memory, CRS in `rio.crs`."""
@@ -235,7 +220,7 @@ class Raster:
 
     def cell_map(self, view: View, projection: MapProjection) -> CellMap:
         """Return which cells of the grid lie under a view's pixels."""
-        return CellMap(Locator(self.grid, self.crs_text, projection), view)
+        return self.grid.cell_map(view, projection, self.crs_text)
 
     def level_for(self, cells_per_pixel: float) -> int:
         """Return the coarsest level that has no cell larger than a pixel, from the fewest that one has."""
@@ -246,38 +231,28 @@ class Raster:
     def _cells(self, level: int, band: int) -> Cells:
         rows, columns = self.shape
         values = self.levels[level][band]
-        return Cells(values, rows / 2**level, columns / 2**level, self.around(level), self._is_closed)
-
-    @property
-    def grid(self) -> CellGrid:
-        """How coordinates in the raster's CRS become cells."""
-        a, b, c, d, e, f = tuple(~self.transform)[:6]
-        return CellGrid((a, b, c, d, e, f), self._turn, None if self.is_rectilinear else self._middle_x)
-
-    @functools.cached_property
-    def _turn(self) -> float | None:
-        """Once around the earth, in units of x, where x is a longitude (360 for degrees)."""
-        if not self.crs.is_geographic:
-            return None
-        radians = float(self.crs.axis_info[0].unit_conversion_factor)
-        return 2 * math.pi / radians
+        return Cells(values, rows / 2**level, columns / 2**level, self.around(level), self.grid.is_closed)
 
     def around(self, level: int) -> float | None:
         """Columns of a level that go once around the earth, where columns are longitudes."""
-        if self._turn is None or not self.is_rectilinear:
-            return None
-        return self._turn / abs(float(self.transform.a)) / float(2**level)
+        return self.grid.around(level)
 
-    @property
-    def _is_closed(self) -> bool:
-        """Whether the last column lies beside the first."""
-        around = self.around(0)
-        return around is not None and abs(around - self.shape[1]) < _CLOSED
 
-    @property
-    def _middle_x(self) -> float:
-        rows, columns = self.shape
-        return float(self._at(np.array(columns / 2), np.array(rows / 2))[0])
+_TEXTS = ("name", "unit", "source", "resampling")
+
+
+def turn_of(crs: pyproj.CRS) -> float | None:
+    """Return once around the earth in units of a CRS's x, where x is a longitude (360 for degrees)."""
+    if not crs.is_geographic:
+        return None
+    return 2 * math.pi / float(crs.axis_info[0].unit_conversion_factor)
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only view, which leaves the array itself as it is."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _without_infinities(values: Bands) -> tuple[Bands, tuple[float, float]]:
@@ -287,7 +262,3 @@ def _without_infinities(values: Bands) -> tuple[Bands, tuple[float, float]]:
     if np.isinf([low, high]).any():
         return _without_infinities(np.where(np.isinf(values), np.float32(np.nan), values))
     return values, (low, high)
-
-
-def _centers(number: int) -> NDArray[np.float64]:
-    return np.arange(number, dtype=np.float64) + 0.5
