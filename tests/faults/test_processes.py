@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import pickle
 import random
 import re
 import signal
@@ -19,7 +18,8 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ import psutil
 import pytest
 
 from forkmaps.errors import PoolError
-from forkmaps.pool import Done, Failed, Pool, workers
+from forkmaps.pool import Done, Failed, Pool, messages, workers
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -191,8 +191,8 @@ def die_while_sending(marker: Path, *, leave_a_copy: int | None = None) -> Calla
     def send_half(channel: socket.socket, answer: workers.Answer) -> None:
         if not isinstance(answer, workers.Returned) or not first_time(marker):
             return send(channel, answer)
-        frame = workers.pack(pickle.dumps(answer))
-        channel.sendall(frame[: len(frame) // 2])
+        message = b"".join(messages.pack(workers.parts_of(answer)))
+        channel.sendall(message[: len(message) // 2])
         if leave_a_copy is not None and os.fork() == 0:
             os.read(leave_a_copy, 1)
             os._exit(0)
@@ -203,15 +203,15 @@ def die_while_sending(marker: Path, *, leave_a_copy: int | None = None) -> Calla
 
 def die_while_reading(marker: Path) -> Callable[[], None]:
     """Return a `prepare`: the first worker to read a job dies when it has read half of it."""
-    read = workers.read
+    receive = workers.receive
 
-    def read_half(channel: socket.socket, size: int) -> bytearray | None:
-        if size > BIG and first_time(marker):
-            read(channel, size // 2)
+    def read_half(channel: socket.socket) -> Any:
+        if first_time(marker):
+            channel.recv(BIG // 2, socket.MSG_WAITALL)
             kill_myself()
-        return read(channel, size)
+        return receive(channel)
 
-    return lambda: setattr(workers, "read", read_half)
+    return lambda: setattr(workers, "receive", read_half)
 
 
 def no_pidfd(_: int) -> int:
@@ -257,7 +257,7 @@ def test_p3_a_dead_worker_is_noticed_though_a_child_of_its_own_keeps_its_socket(
 
 
 def test_p3_a_worker_that_does_not_read_its_job_holds_nobody_up(tmp_path: Path) -> None:
-    def receive(channel: socket.socket) -> bytearray | None:
+    def receive(channel: socket.socket) -> Any:
         if first_time(tmp_path / "deaf"):
             pause_for_ever()
         return original(channel)
@@ -276,7 +276,7 @@ def test_p3_a_worker_that_stops_in_the_middle_of_its_result_is_stopped(
 ) -> None:
     def send_half(channel: socket.socket, answer: workers.Answer) -> None:
         if isinstance(answer, workers.Returned):
-            channel.sendall(workers.pack(b"x" * BIG)[:BIG])
+            channel.sendall(b"".join(messages.pack([b"x" * BIG]))[:BIG])
             pause_for_ever()
         send(channel, answer)
 
@@ -316,11 +316,11 @@ def lose_the_socket_and_stay() -> None:
     pause_for_ever()
 
 
-def write_rubbish() -> None:
-    """Write to our socket what the parent takes for a frame of four bytes, but not for an answer."""
+def write_rubbish(rubbish: Sequence[bytes | memoryview] = tuple(messages.pack([b"????"]))) -> None:
+    """Write to our socket what the parent takes for a message of four bytes, but not for an answer."""
     for name in os.listdir("/proc/self/fd"):
         try:
-            os.write(int(name), workers.pack(b"????")) if is_socket(int(name)) else None
+            os.writev(int(name), rubbish) if is_socket(int(name)) else None
         except OSError:
             continue
     pause_for_ever()
@@ -355,6 +355,7 @@ ENDS: dict[str, tuple[Callable[[], Any], str, str]] = {
     "socket closed": (lose_the_socket, "died", r"ended with exit code 1"),
     "socket closed, alive": (lose_the_socket_and_stay, "died", r"it closed its connection without ending"),
     "rubbish": (write_rubbish, "died", r"it sent something that is not an answer"),
+    "more rubbish": (partial(write_rubbish, [b"?" * 99]), "died", r"it sent something that is not an answer"),
 }
 
 

@@ -22,9 +22,10 @@ from typing import Generic, Self, TypeVar
 from forkmaps.errors import PoolError
 from forkmaps.pool.cpus import usable_cpus, worker_count
 from forkmaps.pool.crew import Crew
+from forkmaps.pool.forking import ForkStart
 from forkmaps.pool.handles import NEVER
+from forkmaps.pool.messages import describe, stack
 from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, WorkerReport, memory_of
-from forkmaps.pool.workers import describe, stack
 
 __all__ = ["Cause", "Done", "Failed", "Outcome", "Pool", "WorkerReport", "usable_cpus", "worker_count"]
 
@@ -68,9 +69,8 @@ class Pool(Generic[J, R]):
     jobs_per_worker
         How many jobs a worker does before a new one takes its place; None: no limit.
     worker_memory_mb
-        MB (10^6 bytes) of memory of its own that a worker may gain over time before a new one takes its place,
-        so that what leaks is given back; looked at every few seconds, from when it has worked for as long.
-        None: no limit.
+        MB (10^6 bytes) of memory of its own that a worker may gain before a new one takes its place, so that
+        what leaks is given back; looked at every few seconds. None: no limit.
 
     Raises
     ------
@@ -102,13 +102,10 @@ class Pool(Generic[J, R]):
         size = worker_count(workers)
         self._hands: Crew[J, R] | Solo[J, R] = (
             Crew(
-                function,
-                prepare,
+                ForkStart(function, prepare, before_fork=before_fork, after_fork=after_fork),
                 size=size,
                 timeout=timeout or NEVER,
                 attempts=attempts,
-                before_fork=before_fork,
-                after_fork=after_fork,
                 jobs_per_worker=jobs_per_worker or NEVER,
                 worker_memory_mb=worker_memory_mb or NEVER,
             )

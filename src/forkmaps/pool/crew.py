@@ -4,29 +4,24 @@ The loop waits for whatever comes first (an answer, a death, room in a socket, a
 means, gives jobs to those who are idle, and hands out outcomes. For each worker there is one socket pair: no
 lock is shared, so no death can leave one held.
 
-A worker's life: forked, ready, then idle and busy in turn, and in the end buried. One that is overdue gets
+A worker's life: started, ready, then idle and busy in turn, and in the end buried. One that is overdue gets
 SIGTERM, on which it writes down where it stood, and then SIGKILL.
 """
 
 from __future__ import annotations
 
-import gc
 import logging
-import os
-import reprlib
-import selectors
-import socket
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from signal import SIGTERM
-from typing import Generic, TypeVar
+from typing import Protocol, TypeVar
 
 from forkmaps.errors import ForkmapsError, PoolError
-from forkmaps.pool.handles import NEVER, GarbledError, Worker, fork_worker, signals_blocked
-from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, Task, Tasks, WorkerReport, memory_of
-from forkmaps.pool.workers import Answer, Brief, Raised, Ready, Returned, describe, pickled, stack, unpickled
+from forkmaps.pool.handles import NEVER, Worker, signals_blocked
+from forkmaps.pool.hands import BY_REFERENCE, POLL_INTERVAL, Codec, Hands
+from forkmaps.pool.messages import GarbledError, describe, shown, stack
+from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, Task, WorkerReport, memory_of
+from forkmaps.pool.workers import Answer, Raised, Ready, Returned
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -35,7 +30,7 @@ FAILED_STARTS = 3
 """Workers that may fail to start, one after the other without a job done, before no more are forked."""
 
 START_LIMIT = 60.0
-"""Seconds a worker has to prepare itself; it inherits its data, so this is ample."""
+"""Seconds a worker has to prepare itself; its data is there already, so this is ample."""
 
 LEAVE_GRACE = 0.5
 """Seconds between a worker's last word (or its end of file) and its death, which normally follows at once."""
@@ -52,82 +47,85 @@ CLOSE_GRACE = 1.0
 LOOK_INTERVAL = 5.0
 """Seconds between looks at a worker's memory; one takes some 10 ms for each 500 MB."""
 
-POLL_INTERVAL = 0.05
-"""Seconds between looks for dead workers where the system has no pidfd to tell of them."""
-
-FROZEN_BY_PYTHON = 1000
-"""Objects outside of the garbage collector that mean nothing: Python 3.12 starts with some 400."""
-
 _log = logging.getLogger(__name__)
 
 
-class Crew(Generic[J, R]):
+class Start(Protocol):
+    """A way to start workers."""
+
+    def get_ready(self) -> None:
+        """Do what comes before a start."""
+
+    def worker(self, siblings: Sequence[Worker[J]], mask: set[int]) -> Worker[J]:
+        """Start a worker beside others. Called with signals blocked; the worker is to set `mask`."""
+
+    def welcome(self, worker: Worker[J]) -> None:
+        """Take note that a worker is ready."""
+
+    def close(self) -> None:
+        """Let go of what is held for further starts."""
+
+
+class Crew(Hands[J, R]):
     """Workers for one function, and the loop that keeps them at work.
 
     Parameters
     ----------
-    function, prepare
-        What each worker calls with its jobs, and before the first of them.
+    start
+        How workers are started.
     size
         How many workers at most, at least 1.
     timeout
         Seconds for one job.
     attempts
         How often a job is tried if its worker dies.
-    before_fork, after_fork
-        What to call in this process before each fork, and in each worker before anything else.
     jobs_per_worker
         How many jobs a worker answers before another takes its place.
     worker_memory_mb
         Memory in MB that a worker may gain between the first look and a later one before that happens.
+    codec
+        How jobs and values travel.
     """
 
     def __init__(
         self,
-        function: Callable[[J], R],
-        prepare: Callable[[], None] | None,
+        start: Start,
         *,
         size: int,
-        timeout: float,
+        timeout: float = NEVER,
         attempts: int,
-        before_fork: Callable[[], None] | None = None,
-        after_fork: Callable[[], None] | None = None,
         jobs_per_worker: float = NEVER,
         worker_memory_mb: float = NEVER,
+        codec: Codec = BY_REFERENCE,
     ) -> None:
+        super().__init__()
         self.workers: list[Worker[J]] = []
         self.buried: list[Worker[J]] = []
-        self._function = function
-        self._prepare = in_turn(after_fork, prepare)
-        self._before_fork = before_fork
+        self._start = start
         self._size = size
         self._timeout = timeout
         self._attempts = attempts
         self._jobs_per_worker = jobs_per_worker
         self._worker_memory_mb = worker_memory_mb
-        self._selector = selectors.PollSelector()
-        self._tasks: Tasks[J] = Tasks(())
-        self._outcomes: deque[Outcome[J, R]] = deque()
+        self._codec = codec
         self._failed_starts = 0
         self._reason = ""
-        self._froze = False
 
-    def work(self, jobs: Iterable[J]) -> Iterator[Outcome[J, R]]:
-        """Do the jobs, and yield outcomes as they come. Raises `PoolError` if no worker can be started."""
-        self._tasks = Tasks(jobs)
-        self._outcomes.clear()
+    def begin(self, jobs: Iterable[J]) -> None:
+        """Start anew with these jobs; failed starts are forgiven."""
+        super().begin(jobs)
         self._failed_starts = 0
-        self._attend(0)  # some may have died since the last time
-        while True:
-            self._feed()
-            self._reinforce()
-            if self._outcomes:
-                yield self._outcomes.popleft()
-            elif self._busy() or self._tasks.draw(1):
-                self._check_anybody_left()
-                self._attend(self._patience())
-            else:
-                return
+        self._look(0)  # some may have died since the last time
+
+    def advance(self) -> None:
+        """Give jobs to the idle, and start more workers if there are more jobs."""
+        self._feed()
+        self._reinforce()
+
+    def attend(self) -> None:
+        """Wait for something to happen, and note what it means. Raises `PoolError` if nobody is left."""
+        self._check_anybody_left()
+        self._look(self._patience())
 
     def report(self) -> tuple[WorkerReport, ...]:
         """Report on every worker that ever lived, and measure those alive."""
@@ -155,52 +153,52 @@ class Crew(Generic[J, R]):
 
     def close(self) -> None:
         """Let go of what a crew without workers still holds."""
-        self._selector.close()
-        if self._froze:
-            gc.unfreeze()
+        super().close()
+        self._start.close()
+
+    def busy(self) -> int:
+        """Count the workers that have a job."""
+        return sum(worker.task is not None for worker in self.workers)
 
     # Jobs to workers
-
-    def _busy(self) -> int:
-        return sum(worker.task is not None for worker in self.workers)
 
     def _feed(self) -> None:
         """Give each idle worker a job, while there are any."""
         for worker in self.workers:
-            if worker.idle and self._tasks.draw(1):
+            if worker.idle and self.tasks.draw(1):
                 self._give(worker)
 
     def _give(self, worker: Worker[J]) -> None:
         """Give a worker the first job that can be pickled."""
-        while self._tasks.draw(1):
-            task = self._tasks.take()
+        while self.tasks.draw(1):
+            task = self.tasks.take()
             try:
-                payload = pickled(task.job, "the job")
+                parts = self._codec.pack(task.job)
             except Exception as error:
-                self._outcomes.append(
+                self.outcomes.append(
                     Failed(task.job, "error", describe(error), 0.0, 0, None, traceback=stack(error))
                 )
             else:
-                worker.give(task, payload, time.monotonic() + self._timeout)
+                worker.give(task, parts, time.monotonic() + self._timeout)
                 return self._watch(worker)
 
     def _patience(self) -> float | None:
         """Return the seconds until a look is due even if nothing happens; None: never."""
         now = time.monotonic()
-        looks = (now + POLL_INTERVAL if worker.pidfd is None else NEVER for worker in self.workers)
+        looks = (now + POLL_INTERVAL if worker.child.pidfd is None else NEVER for worker in self.workers)
         due = min(*looks, *(worker.deadline for worker in self.workers), NEVER)
         return None if due == NEVER else max(0.0, due - now)
 
     # More workers
 
     def _reinforce(self) -> None:
-        """Fork as many workers as there are jobs for, unless they fail to start."""
-        wanted = min(self._size, self._busy() + self._tasks.draw(self._size - self._busy()))
+        """Start as many workers as there are jobs for, unless they fail to start."""
+        wanted = min(self._size, self.busy() + self.tasks.draw(self._size - self.busy()))
         while len(self.workers) < wanted and self._failed_starts < FAILED_STARTS:
             try:
-                self._fork()
+                self._recruit()
             except OSError as error:
-                self._note_failed_start(f"the fork failed: {describe(error)}")
+                self._note_failed_start(f"the start of a process failed: {describe(error)}")
             except ForkmapsError as error:
                 self._go_on_without(error)
 
@@ -212,49 +210,32 @@ class Crew(Generic[J, R]):
             _log.warning("no worker in place of one that ended: %s", error)
         self._note_failed_start(str(error))
 
-    def _fork(self) -> None:
-        if self._before_fork is not None:
-            self._before_fork()
-        self._freeze()
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        brief = Brief(self._function, self._prepare, parent=os.getpid(), dies_with_parent=in_main_thread)
+    def _recruit(self) -> None:
+        self._start.get_ready()
         with signals_blocked() as mask:
-            worker = fork_worker(brief, self.workers, mask)
+            worker = self._start.worker(self.workers, mask)
             self._take_on(worker)
 
     def _take_on(self, worker: Worker[J]) -> None:
         self.workers.append(worker)
         worker.deadline = time.monotonic() + START_LIMIT
-        for file in (worker.channel, worker.pidfd):
-            if file is not None:
-                self._selector.register(file, selectors.EVENT_READ, worker)
-
-    def _freeze(self) -> None:
-        """Before the first fork, take all objects out of the garbage collector's sight.
-
-        It would write its marks to the memory that workers share, page by page.
-        """
-        if not (self._froze or self.workers or self.buried):
-            self._froze = (
-                gc.get_freeze_count() < FROZEN_BY_PYTHON
-            )  # else somebody did before, and will undo it
-            gc.collect()
-            gc.freeze()
+        self._register(worker.line.channel, worker)
+        self._register(worker.child.pidfd, worker)
 
     def _note_failed_start(self, reason: str) -> None:
         self._failed_starts += 1
         self._reason = reason
 
     def _check_anybody_left(self) -> None:
-        if not self.workers:
+        if not self.workers and self.tasks.draw(1):
             raise PoolError(
                 f"no worker can be started: {self._failed_starts} in a row failed; the last: {self._reason}"
             )
 
     # Workers' news
 
-    def _attend(self, patience: float | None) -> None:
-        """Wait for something to happen, and note what it means."""
+    def _look(self, patience: float | None) -> None:
+        """Wait for something to happen, so many seconds at most, and note what it means."""
         stirred = {key.data for key, _ in self._selector.select(patience)}
         for worker in tuple(self.workers):
             gone = worker.gone()  # asked first: all that a dead worker ever sent is there to be read
@@ -266,27 +247,28 @@ class Crew(Generic[J, R]):
                 self._press(worker)
 
     def _listen(self, worker: Worker[J]) -> None:
-        worker.write()
-        if not worker.read():
-            self._note_hang_up(worker)
+        worker.line.write()
         try:
+            if not worker.hung_up and not worker.read():
+                self._note_hang_up(worker)
             for answer in worker.answers():
                 self._note(worker, answer)
         except GarbledError:
             self._condemn(worker, "died", "it sent something that is not an answer, and was stopped")
+        except MemoryError:
+            self._condemn(worker, "error", "out of memory: there is no room for the result in this process")
         self._watch(worker)
 
     def _watch(self, worker: Worker[J]) -> None:
         """Have the selector wake us when the worker sends, and when it can take more of its job."""
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.writing else 0)
-        if not worker.hung_up and self._selector.get_key(worker.channel).events != events:
-            self._selector.modify(worker.channel, events, worker)
+        if not worker.hung_up:
+            self.watch(worker.line.channel, writing=worker.line.writing)
 
     def _note_hang_up(self, worker: Worker[J]) -> None:
         if not worker.hung_up:
             worker.hung_up = True
             worker.deadline = min(worker.deadline, time.monotonic() + LEAVE_GRACE)
-            self._ignore(worker.channel)  # or end of file would wake us again and again
+            self._ignore(worker.line.channel)  # or end of file would wake us again and again
 
     def _note(self, worker: Worker[J], answer: Answer) -> None:
         if worker.verdict is not None:
@@ -294,6 +276,7 @@ class Crew(Generic[J, R]):
         match answer:
             case Ready():
                 worker.ready, worker.deadline = True, NEVER
+                self._start.welcome(worker)
             case Raised() if not worker.ready:
                 self._await_end(worker)
                 worker.verdict = ("error", f"{answer.message}\n{answer.traceback}")
@@ -309,7 +292,7 @@ class Crew(Generic[J, R]):
         self._failed_starts = 0
         if isinstance(answer, Raised) and answer.last:
             self._await_end(worker)
-        self._outcomes.append(outcome_of(task, answer, worker.pid))
+        self.outcomes.append(outcome_of(task, answer, worker.pid, self._codec))
         if worker.idle and self._is_worn_out(worker):
             self._retire(worker)
 
@@ -348,7 +331,7 @@ class Crew(Generic[J, R]):
             return "died", "it closed its connection without ending, and was stopped"
         if not worker.ready:
             return "died", f"it was not ready after {START_LIMIT:g} s, and was stopped"
-        if worker.halfway:
+        if worker.line.halfway:
             return "timeout", "it stopped in the middle of sending its result"
         return "timeout", f"no result after {self._timeout:g} s"
 
@@ -369,36 +352,31 @@ class Crew(Generic[J, R]):
         elif cause == "died" and worker.task.attempts < self._attempts:
             self._retry(worker, worker.task, message, last_words)
         else:
-            self._outcomes.append(lost(worker, worker.task, cause, message, last_words))
+            self.outcomes.append(lost(worker, worker.task, cause, message, last_words))
 
     def _retry(self, worker: Worker[J], task: Task[J], message: str, last_words: str) -> None:
         _log.warning(
             "worker %d %s; job %s is tried again (attempt %d of %d)%s",
             worker.pid,
             message,
-            reprlib.repr(task.job),
+            shown(task.job),
             task.attempts + 1,
             self._attempts,
             f"\n{last_words}" if last_words else "",
         )
-        self._tasks.again(task)
+        self.tasks.again(task)
 
     def _strike_off(self, worker: Worker[J]) -> None:
         self.workers.remove(worker)
         self.buried.append(worker)
-        self._ignore(worker.channel, worker.pidfd)
+        self._ignore(worker.line.channel, worker.child.pidfd)
         worker.close()
-
-    def _ignore(self, *files: socket.socket | int | None) -> None:
-        for file in files:
-            if file is not None and file in self._selector.get_map():
-                self._selector.unregister(file)
 
     def _wait_until_gone(self, seconds: float) -> None:
         """Wait for all workers to end, and strike them off; those that don't in this time are kept."""
         for worker in self.workers:
             worker.hung_up = True
-            self._ignore(worker.channel)
+            self._ignore(worker.line.channel)
         end = time.monotonic() + seconds
         while self.workers and (left := end - time.monotonic()) > 0:
             self._selector.select(min(left, POLL_INTERVAL))
@@ -406,23 +384,12 @@ class Crew(Generic[J, R]):
                 self._strike_off(worker)
 
 
-def in_turn(*steps: Callable[[], None] | None) -> Callable[[], None]:
-    """Return a function that takes several steps, of those there are."""
-
-    def all_steps() -> None:
-        for step in steps:
-            if step is not None:
-                step()
-
-    return all_steps
-
-
-def outcome_of(task: Task[J], answer: Returned | Raised, pid: int) -> Outcome[J, R]:
+def outcome_of(task: Task[J], answer: Returned | Raised, pid: int, codec: Codec) -> Outcome[J, R]:
     """Make an outcome of a worker's answer."""
     if isinstance(answer, Raised):
         return failure(task, answer, pid)
     try:
-        value = unpickled(answer.value, "the result")
+        value = codec.unpack(answer.value)
     except Exception as error:
         return failure(task, Raised(describe(error), stack(error), answer.seconds), pid)
     return Done(task.job, value, answer.seconds, task.attempts, pid)

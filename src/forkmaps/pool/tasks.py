@@ -42,6 +42,10 @@ class Tasks(Generic[J]):
         """Take the first of those that wait."""
         return self._waiting.popleft()
 
+    def add(self, job: J) -> None:
+        """Have a job wait behind those that do."""
+        self._waiting.append(Task(job))
+
     def again(self, task: Task[J]) -> None:
         """Put a task back, before all others."""
         self._waiting.appendleft(task)

@@ -5,9 +5,8 @@ answer, one after the other; end of file is the order to end. It never returns i
 from: it leaves by `os._exit`, so that the parent's `finally` blocks, exit handlers and half-full buffers
 stay the parent's.
 
-What travels: frames of an 8-byte length and that many bytes. Downwards a frame holds a pickled job, upwards
-a pickled `Answer`. An exception travels as text, since not every exception can be pickled and none can be
-trusted to come back whole.
+What travels: downwards a job, upwards an `Answer`, followed by the value if there is one. An exception
+travels as text, since not every exception can be pickled and none can be trusted to come back whole.
 """
 
 from __future__ import annotations
@@ -19,20 +18,16 @@ import os
 import pickle
 import signal
 import socket
-import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol, TypeAlias
 
-HEADER = struct.Struct("!Q")
-"""A frame's length, in 8 bytes so that no result is too large for it."""
-
-PICKLE_PROTOCOL = 5
-"""The newest protocol that every supported Python reads; arrays and bytes go without detours."""
+from forkmaps.pool import messages
+from forkmaps.pool.messages import PICKLE_PROTOCOL, Part, TravelError, describe, pickled, stack, unpickled
 
 EXIT_OUT_OF_MEMORY = 86
 """Exit code of a worker that had not even the memory to say that it had none; nothing else uses it."""
@@ -53,7 +48,7 @@ class Ready:
 class Returned:
     """The function returned: its value (still pickled, so that a bad one can be told from a bad answer)."""
 
-    value: bytes
+    value: Sequence[Part]
     seconds: float
 
 
@@ -74,13 +69,9 @@ class Raised:
 Answer: TypeAlias = Ready | Returned | Raised
 
 
-class TravelError(Exception):
-    """A job or a result can't travel between processes."""
-
-
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What a worker is to do; inherited by the fork, so that any callable will do.
+    """What a worker is to do.
 
     Attributes
     ----------
@@ -91,18 +82,16 @@ class Brief:
     parent
         The parent's process id.
     dies_with_parent
-        Whether the kernel may kill the worker when the thread that forked it ends (see `die_with_parent`).
+        Whether the kernel may kill the worker when the thread that started it ends (see `die_with_parent`).
+    by_value
+        Whether values may hold functions and classes that the parent can't import.
     """
 
     function: Callable[[Any], Any]
     prepare: Callable[[], None] | None
     parent: int
     dies_with_parent: bool
-
-
-def pack(payload: bytes) -> bytes:
-    """Return `payload` as a frame."""
-    return HEADER.pack(len(payload)) + payload
+    by_value: bool = False
 
 
 class Closable(Protocol):
@@ -161,9 +150,10 @@ def settle(brief: Brief, channel: socket.socket, last_words: socket.socket, mask
     if brief.dies_with_parent:
         die_with_parent(brief.parent)
     reset_signals()
-    faulthandler.enable(last_words.fileno())
-    faulthandler.register(signal.SIGTERM, last_words.fileno(), chain=True)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if sys.platform != "win32":  # which lacks all of this
+        faulthandler.enable(last_words.fileno())
+        faulthandler.register(signal.SIGTERM, last_words.fileno(), chain=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     sys.stdin = open(os.devnull)  # noqa: SIM115 - the parent's input is the parent's; open as long as we live
     gc.enable()
 
@@ -196,7 +186,7 @@ def serve(brief: Brief, channel: socket.socket) -> None:
     me = os.getpid()
     send(channel, answer)
     while not is_last(answer) and (request := receive(channel)) is not None:
-        answer = work(brief.function, request)
+        answer = work(brief, request)
         flush_streams()
         if os.getpid() != me:  # a copy that the job forked and let return: it has no business on our socket
             os._exit(0)
@@ -219,82 +209,48 @@ def start(brief: Brief) -> Answer:
     return Ready()
 
 
-def work(function: Callable[[Any], Any], request: bytearray) -> Answer:
+def work(brief: Brief, request: Sequence[Part]) -> Answer:
     """Do one job: whatever it raises, `sys.exit` included, becomes an answer."""
     begin = time.perf_counter()
     try:
         job = unpickled(request, "the job")
         begin = time.perf_counter()
-        value = function(job)
+        value = brief.function(job)
         seconds = time.perf_counter() - begin
-        return Returned(pickled(value, "the result"), seconds)
+        return Returned(pickled_result(value, brief.by_value), seconds)
     except BaseException as error:
         seconds = time.perf_counter() - begin
         return Raised(describe(error), stack(error), seconds, last=isinstance(error, MemoryError))
 
 
-def pickled(value: object, what: str) -> bytes:
-    """Pickle `value`; a failure that is not for want of memory names `what` can't be pickled."""
+def pickled_result(value: object, by_value: bool) -> list[Part]:
+    """Pickle a value; by value only what can't be pickled otherwise, since that takes longer."""
     try:
-        return pickle.dumps(value, protocol=PICKLE_PROTOCOL)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise TravelError(f"{what} ({type(value).__name__}) can't be pickled: {describe(error)}") from error
-
-
-def unpickled(data: bytes | bytearray, what: str) -> Any:
-    """Unpickle `data`; a failure that is not for want of memory names `what` can't be unpickled."""
-    try:
-        return pickle.loads(data)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise TravelError(f"{what} can't be unpickled: {describe(error)}") from error
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception as one line of text: its type and its message."""
-    try:
-        text = str(error)
-    except Exception:
-        text = "(its message can't be printed)"
-    if isinstance(error, TravelError):
-        return text
-    name = type(error).__name__
-    line = f"{name}: {text}" if text else name
-    return f"out of memory: {line}" if isinstance(error, MemoryError) else line
-
-
-def stack(error: BaseException) -> str:
-    """Return an exception's traceback as text; empty when there is no memory for it."""
-    try:
-        return "".join(traceback.format_exception(error))
-    except MemoryError:
-        return ""
+        return pickled(value, "the result")
+    except TravelError as error:
+        if not by_value:
+            raise
+        with suppress(TravelError):
+            return pickled(value, "the result", by_value=True)
+        raise error
 
 
 def send(channel: socket.socket, answer: Answer) -> None:
     """Write an answer, waiting until the parent has taken it."""
-    channel.sendall(pack(pickle.dumps(answer, protocol=PICKLE_PROTOCOL)))
+    messages.send(channel, parts_of(answer))
 
 
-def receive(channel: socket.socket) -> bytearray | None:
-    """Wait for a frame and return its bytes; None at end of file."""
-    header = read(channel, HEADER.size)
-    return None if header is None else read(channel, *HEADER.unpack(header))
+def parts_of(answer: Answer) -> list[Part]:
+    """Return an answer as the parts of a message: itself, without the value, and the value's."""
+    value: Sequence[Part] = ()
+    if isinstance(answer, Returned):
+        value, answer = answer.value, replace(answer, value=())
+    return [pickle.dumps(answer, protocol=PICKLE_PROTOCOL), *value]
 
 
-def read(channel: socket.socket, size: int) -> bytearray | None:
-    """Wait for `size` bytes; None when the parent hangs up before."""
-    data = bytearray(size)
-    view = memoryview(data)
-    while view:
-        count = channel.recv_into(view)
-        if not count:
-            return None
-        view = view[count:]
-    return data
+def receive(channel: socket.socket) -> Sequence[Part] | None:
+    """Wait for a job; None at end of file."""
+    return messages.receive(channel)
 
 
 def flush_streams() -> None:
