@@ -135,6 +135,12 @@ def vector_bytes(figure: Figure, format: VectorFormat, *, dpi: float | None = No
     return file.getvalue()
 
 
+def inches(pixels: int, dpi: float) -> float:
+    """Return a length that is not less than `pixels` when it is multiplied by `dpi` again and cut off."""
+    length = pixels / dpi
+    return length if length * dpi >= pixels else float(np.nextafter(length, np.inf))
+
+
 class _Sink(io.RawIOBase):
     """Stands in for a file where matplotlib writes a picture's pixels, and keeps them in their shape."""
 

@@ -13,17 +13,19 @@ _LINE_AFTER = 10.0
 
 
 class Progress:
-    """Shows how many of `total` maps are done, how many per second, and the time left.
+    """Shows how many of `total` maps, or other things, are done, how many per second, and the time left.
 
     Parameters
     ----------
     total : int
     stream : text file
         A terminal gets a bar, anything else lines. None: nothing is shown.
+    unit : str
+        What one of them is called.
     """
 
-    def __init__(self, total: int, stream: TextIO | None = None) -> None:
-        self.total, self.stream, self.done = total, stream, 0
+    def __init__(self, total: int, stream: TextIO | None = None, *, unit: str = "map") -> None:
+        self.total, self.stream, self.unit, self.done = total, stream, unit, 0
         self._begin = self._last_time = time.perf_counter()
         self._last_done = 0
         self._bar: Any = None
@@ -32,7 +34,7 @@ class Progress:
 
             # Its monitor is a thread, and a process with threads must not fork.
             tqdm.monitor_interval = 0
-            self._bar = tqdm(total=total, file=stream, unit="map", dynamic_ncols=True, leave=False)
+            self._bar = tqdm(total=total, file=stream, unit=unit, dynamic_ncols=True, leave=False)
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +70,7 @@ class Progress:
         rate = self.done / max(self._last_time - self._begin, 1e-9)
         left = (self.total - self.done) / rate
         print(
-            f"{self.done}/{self.total} maps, {rate:.1f} per second, {left:.0f} s left",
+            f"{self.done}/{self.total} {self.unit}s, {rate:.1f} per second, {left:.0f} s left",
             file=stream,
             flush=True,
         )
