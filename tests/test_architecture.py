@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "cache": {"errors", "output"},
     "raster": {"errors", "projection", "cache"},
     "features": {"errors", "layerfile", "regions", "projection", "cache"},
-    "shared": {"errors", "projection", "cache", "raster", "features"},
+    "shared": {"errors", "output", "projection", "cache", "raster", "features"},
     "style": {"errors", "projection", "raster"},
     "job": {"regions", "shared", "style"},
     "render": {"errors", "regions", "projection", "raster", "features", "shared", "style", "job"},
@@ -44,7 +44,10 @@ MAY_IMPORT = {
         "style",
         "job",
     },
-    "report": {"output"},
+    "logfile": {"errors"},
+    "remarks": {"pool"},
+    "report": {"errors", "output"},
+    "outcomes": {"errors", "output", "manifest", "plan", "pool", "progress", "report", "shared"},
     "batch": {
         "errors",
         "output",
@@ -57,6 +60,8 @@ MAY_IMPORT = {
         "plan",
         "manifest",
         "report",
+        "remarks",
+        "outcomes",
     },
     "mapset": {"errors", "regions", "projection", "cache", "raster", "shared", "style", "plan"},
     "bundled": set(),
@@ -64,7 +69,10 @@ MAY_IMPORT = {
         *("errors", "regions", "projection", "output", "cache", "raster", "features", "shared", "style"),
         *("pool", "encode", "plan", "batch"),
     },
-    "cli": {"errors", "regions", "cache", "mapset", "plan", "progress", "batch", "bundled", "doctor"},
+    "cli": {
+        *("errors", "regions", "cache", "mapset", "plan", "progress", "report", "batch", "bundled", "doctor"),
+        "logfile",
+    },
 }
 
 

@@ -77,7 +77,7 @@ ALL = set(names(plan()))
 def with_block(rows, columns, value=0.5):
     values = DATA.raster.values.copy()
     values[0, rows, columns] = value
-    return replace(DATA, raster=raster(values))
+    return replace(DATA, rasters=raster(values))
 
 
 def test_a_fingerprint_is_short_and_each_map_has_its_own():
@@ -208,11 +208,11 @@ def test_an_open_range_of_colors_counts_for_all_maps():
     ],
 )
 def test_what_maps_tell_of_the_raster_counts(options):
-    assert changed(replace(DATA, raster=raster(DATA.raster.values.copy(), **options))) == ALL
+    assert changed(replace(DATA, rasters=raster(DATA.raster.values.copy(), **options))) == ALL
 
 
 def test_the_file_that_the_raster_came_from_does_not_count():
-    assert changed(replace(DATA, raster=raster(source="next hour.tif"))) == set()
+    assert changed(replace(DATA, rasters=raster(source="next hour.tif"))) == set()
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_the_file_that_the_raster_came_from_does_not_count():
     ],
 )
 def test_time_and_number_of_a_band_count_where_a_title_tells_them(title, other):
-    data = replace(DATA, raster=raster(DATA.raster.values.copy(), bands=(replace(HOUR, **other),)))
+    data = replace(DATA, rasters=raster(DATA.raster.values.copy(), bands=(replace(HOUR, **other),)))
     assert changed(data) == set()
     for field in ("title", "subtitle"):
         telling = plan(style=STYLE.model_copy(update={field: title}))
@@ -232,10 +232,10 @@ def test_time_and_number_of_a_band_count_where_a_title_tells_them(title, other):
 
 def test_each_band_has_its_own_values():
     bands = (HOUR, replace(HOUR, number=2))
-    data = replace(DATA, raster=raster(bands=bands))
+    data = replace(DATA, rasters=raster(bands=bands))
     values = data.raster.values.copy()
     values[1] = 0.25
-    other = replace(DATA, raster=raster(values, bands=bands))
+    other = replace(DATA, rasters=raster(values, bands=bands))
     both = plan(bands=2)
     same = [a == b for a, b in zip(fingerprints(data, both), fingerprints(other, both), strict=True)]
     assert same == [one.job.band == 0 for one in both.maps]

@@ -47,7 +47,7 @@ def test_a_process_without_data_loads_it_from_its_recipe_once_and_logs_it(tmp_pa
 
 
 def shared_data_recipe():
-    from forkmaps.shared import _Slot
+    from forkmaps.shared.slot import _Slot
 
     return _Slot.load
 

@@ -50,6 +50,10 @@ class DiskFullError(OutputError):
     """There is no room for a file, nor for the next: a batch stops instead of failing at every map."""
 
 
+class StoreError(ForkmapsError):
+    """A file isn't a store, can't be used as one, or something can't be stored."""
+
+
 class ManifestError(OutputError):
     """A manifest can't be used."""
 

@@ -32,7 +32,7 @@ from forkmaps.projection import (
 )
 from forkmaps.raster import Resampling
 from forkmaps.regions import Region, read_regions
-from forkmaps.shared import FeatureRecipe, RasterRecipe, Recipe, SharedData
+from forkmaps.shared import ONLY_RASTER, Boundary, RasterRecipe, Recipe, SharedData
 from forkmaps.style import Line, Style
 from forkmaps.style.options import Listed, Options, explain
 
@@ -220,10 +220,9 @@ class MapSet:
             Something can't be read or doesn't fit; the message says what to do.
         """
         cache = cache or Cache()
-        recipe = self._recipe()
-        raster = recipe.raster.read(cache)
+        raster = self._raster.read(cache)
         projection = self._projection(raster.crs)
-        shared = SharedData.load(replace(recipe, projection=projection), raster=raster, cache=cache)
+        shared = SharedData.load(self._recipe(projection), raster=raster, cache=cache)
         return shared, self._regions(str(projection.crs.to_wkt()))
 
     def plan(
@@ -240,21 +239,23 @@ class MapSet:
             name=self.name,
         )
 
-    def _recipe(self) -> Recipe:
+    @property
+    def _raster(self) -> RasterRecipe:
         given = self.options.raster.model_dump()
-        raster = RasterRecipe(**{**given, "path": str(self.resolve(self.options.raster.path))})
-        layers = tuple(
-            FeatureRecipe(
-                path=str(self.resolve(boundary.path)),
-                name=boundary.key,
+        return RasterRecipe(**{**given, "path": str(self.resolve(self.options.raster.path))})
+
+    def _recipe(self, projection: MapProjection) -> Recipe:
+        boundaries = {
+            boundary.key: Boundary(
+                str(self.resolve(boundary.path)),
+                crs=boundary.crs,
                 where=boundary.where,
                 layer=boundary.layer,
-                source_crs=boundary.crs,
                 filled=boundary.fill != "none",
             )
             for boundary in self.options.boundaries
-        )
-        return Recipe(raster=raster, features=layers)
+        }
+        return Recipe(rasters={ONLY_RASTER: self._raster}, boundaries=boundaries, projection=projection)
 
     def _projection(self, raster_crs: pyproj.CRS) -> MapProjection:
         """Return the projection asked for, else the raster's own, else one fitted to the regions."""

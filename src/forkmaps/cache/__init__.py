@@ -26,14 +26,13 @@ from forkmaps.cache.store import (
     Array,
     Bytes,
     Stored,
-    StoreError,
     adler32,
     blocks_of,
     crc32,
     open_store,
     write_store,
 )
-from forkmaps.errors import ForkmapsError
+from forkmaps.errors import ForkmapsError, StoreError
 from forkmaps.output import make_folders, sweep_stale
 
 CACHE_VERSION: Final = 1

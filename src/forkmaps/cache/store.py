@@ -11,6 +11,7 @@ has become shorter. `write_store` therefore puts a new file in the old one's pla
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
 import math
 import mmap
@@ -27,7 +28,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forkmaps.errors import ForkmapsError
+from forkmaps.errors import StoreError
 from forkmaps.output import writing
 
 Array = NDArray[Any]
@@ -50,10 +51,6 @@ PAGE: Final = 4096
 
 LARGE_BYTES: Final = 256 * 1024
 """Arrays of this size start on a page, which wastes 1.6 % at most."""
-
-
-class StoreError(ForkmapsError):
-    """A file isn't a store, can't be used as one, or something can't be stored."""
 
 
 def _find_checksums() -> tuple[Checksum, Checksum]:
@@ -101,11 +98,14 @@ class Stored:
         By name, read-only views of one map of the file: writing raises ValueError.
     meta : dict
         What `write_store` was given, as JSON gives it back: tuples are lists.
+    digest : str
+        Of all that is in it, by way of the checksums in its index: tells it from one of other content.
     """
 
     path: Path
     arrays: dict[str, Array]
     meta: dict[str, Any]
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,7 @@ def open_store(path: Path, *, verify: bool = True) -> Stored:
         raise StoreError(f"{path}: {fault}") from None
     except OSError as error:
         raise StoreError(f"{path}: can't be opened: {error.strerror}; check the path") from error
-    return Stored(path, arrays, index["meta"])
+    return Stored(path, arrays, index["meta"], _digest(data))
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:
@@ -305,6 +305,12 @@ def _read_head(data: NDArray[np.uint8]) -> tuple[dict[str, Any], int]:
     if crc32(text, crc32(preamble)) != crc:
         raise _FaultError("is damaged: its index doesn't agree with its checksum")
     return _parsed(text), _start(index_bytes)
+
+
+def _digest(data: NDArray[np.uint8]) -> str:
+    """Digest the preamble and the index, of a store that was checked."""
+    _, _, index_bytes, _ = _PREAMBLE.unpack(data[: _PREAMBLE.size].tobytes())
+    return hashlib.blake2b(data[: _HEAD_BYTES + index_bytes].tobytes(), digest_size=16).hexdigest()
 
 
 def _other_version(version: int) -> tuple[str, str]:

@@ -86,6 +86,22 @@ class BoundaryFeature(Feature):  # type: ignore[misc]  # cartopy has no types
         """Return all that the layer consists of, as arrays by name."""
         return to_arrays(self.levels, "lines") | to_arrays(self.fill_levels, "areas")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_stored, (*self.to_stored(), self.projection)
+
+    def to_stored(self) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
+        """Return all that the layer consists of: arrays by name, and the rest as JSON can hold it."""
+        return self.to_arrays(), {"name": self.name, "figure_pixels": self.figure_pixels}
+
+    @classmethod
+    def from_stored(
+        cls, arrays: Mapping[str, Any], meta: Mapping[str, Any], projection: MapProjection
+    ) -> Self:
+        """Return the layer that `to_stored` told of, in the same projection; its arrays are not copied."""
+        feature = cls.from_arrays(arrays, projection, name=meta["name"])
+        feature.figure_pixels = meta["figure_pixels"]
+        return feature
+
     def _take(
         self, lines: tuple[Level, ...], areas: tuple[Level, ...], projection: MapProjection, name: str
     ) -> None:

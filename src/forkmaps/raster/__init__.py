@@ -222,6 +222,10 @@ class Raster:
         """Return which cells of the grid lie under a view's pixels."""
         return self.grid.cell_map(view, projection, self.crs_text)
 
+    def warm(self, projection: MapProjection) -> None:
+        """Make what sampling in a projection needs, and what can be kept: before workers are forked."""
+        projection.inverse(self.crs_text)(0.0, 0.0)
+
     def level_for(self, cells_per_pixel: float) -> int:
         """Return the coarsest level that has no cell larger than a pixel, from the fewest that one has."""
         if not 1 < cells_per_pixel < np.inf:
