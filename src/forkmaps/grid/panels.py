@@ -26,7 +26,7 @@ PlotFunction: TypeAlias = Callable[[Any, Figure, Any], object]
 Panel: TypeAlias = Picture | str
 """Its pixels, (rows, columns, 3 or 4) uint8; or the text of an error."""
 
-_MARGINS = {"left": 0.85, "right": 0.15, "bottom": 0.55, "top": 0.35}
+_MARGINS = {"left": 0.85, "right": 0.2, "bottom": 0.55, "top": 0.35}
 """Inches around a panel's axes: tick labels and an axis label fit in, above a title."""
 _MOST_MARGIN = 0.3
 """... but no more than this share of the cell at either side."""
