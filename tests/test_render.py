@@ -336,6 +336,8 @@ STYLE_CHANGES = {
     "font": ({"font": "DejaVu Serif"}, {}, {"above", "below"}),
     "background": ({"background": "lightgray"}, {}, {"above", "below"}),
     "frame": ({"frame": 3.0}, {"frame": 0.0}, {"above", "map", "below"}),
+    "raster": ({"raster": False}, {}, None),
+    "color_bar": ({"color_bar": False}, {}, None),
 }
 LINE_CHANGES = {"linewidth": {"linewidth": 3.0}, "color": {"color": "red"}, "fill": {"fill": "yellow"}}
 

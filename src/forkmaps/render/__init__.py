@@ -12,22 +12,21 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
-import cartopy.mpl.geoaxes  # noqa: F401  (here, so that workers need not: add_axes would import it in each)
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from forkmaps.errors import FeatureError, nearest
 from forkmaps.job import Job, open_range, template_fields
-from forkmaps.projection import view_of
+from forkmaps.projection import View, view_of
 from forkmaps.raster.sampling import Plane
-from forkmaps.render.artists import Caption, LayerArtists, PixelImage, plain_text, quiet_fonts
+from forkmaps.render.artists import Caption, quiet_fonts
 from forkmaps.render.colorbar import color_bar
+from forkmaps.render.mapaxes import DrawOnMap, MapAxes
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
 from forkmaps.style.colorscale import ColorScale
@@ -59,11 +58,13 @@ class Renderer:
     style : Style
     lines : mapping of str to Line
         Which of `shared.features` are drawn, and how, in this order; default: all, as `Line()` has it.
+    draw : callable
+        A function (axes, shared, region) that adds to each map, on axes with the region's limits.
 
     Attributes
     ----------
-    figure, axes : matplotlib Figure, cartopy GeoAxes
-        Of the map drawn last.
+    figure : matplotlib Figure
+        With the map drawn last.
     layout : Layout
         Where things stand on the picture, in pixels.
     scale : ColorScale
@@ -77,7 +78,13 @@ class Renderer:
         `lines` names a layer that there is none of, or fills one that was loaded without its areas.
     """
 
-    def __init__(self, shared: SharedData, style: Style, lines: Mapping[str, Line] | None = None) -> None:
+    def __init__(
+        self,
+        shared: SharedData,
+        style: Style,
+        lines: Mapping[str, Line] | None = None,
+        draw: DrawOnMap | None = None,
+    ) -> None:
         self.shared, self.style = shared, style
         self.lines = dict(lines) if lines is not None else dict.fromkeys(shared.features, Line())
         _check_layers(self.lines, shared)
@@ -85,19 +92,26 @@ class Renderer:
         self.layout = Layout.of(style)
         self._title = Template(style.title, MAP_FIELDS)
         self._subtitle = Template(style.subtitle, MAP_FIELDS)
+        self._draw = draw
         self.figure = _figure(style, self.layout)
         self._canvas = cast(Any, FigureCanvasAgg(self.figure))  # which has no types
         self._agg = self._canvas.get_renderer()
-        self._add_map()
+        self._map = self._new_map()
         self._add_texts()
         self._background = self._draw_background()
+
+    @property
+    def axes(self) -> Any:
+        """The cartopy GeoAxes of the map drawn last."""
+        return self._map.axes
 
     def picture(self, job: Job) -> NDArray[np.uint8]:
         """Draw a map. Returns (rows, columns, 4) RGBA bytes, opaque, that the next map overwrites."""
         values = self._arrange(job)
         self._canvas.restore_region(self._background)
         pixels = np.asarray(self._agg.buffer_rgba())
-        self.scale.colors(values, out=self.layout.map.of(pixels))
+        if values is not None:
+            self.scale.colors(values, out=self.layout.map.of(pixels))
         with quiet_fonts():
             for artist in self._changing:
                 artist.draw(self._agg)
@@ -105,7 +119,9 @@ class Renderer:
 
     def compose(self, job: Job) -> Figure:
         """Set the figure's artists to show a job, without drawing; for `figure.savefig`, or more artists."""
-        self._image.pixels = self.scale.colors(self._arrange(job))
+        values = self._arrange(job)
+        if values is not None:
+            self._map.image.pixels = self.scale.colors(values)
         return self.figure
 
     def vector(self, job: Job, format: VectorFormat) -> bytes:
@@ -116,26 +132,38 @@ class Renderer:
             figure.savefig(file, format=format, dpi=self.style.dpi, metadata=_VECTOR_METADATA[format])
         return file.getvalue()
 
-    def _arrange(self, job: Job) -> Plane:
-        """Set all but the raster's image to a job; return the values on the map's pixels."""
+    def _arrange(self, job: Job) -> Plane | None:
+        """Set all but the raster's image to a job; return the values on the map's pixels if they show."""
         view = view_of(job.region, self.shared.projection, self.layout.map_size)
-        values = self.shared.raster.sample(
-            view, self.shared.projection, band=job.band, interpolation=self.style.interpolation
-        )
-        self.axes.set(xlim=(view.extent.west, view.extent.east), ylim=(view.extent.south, view.extent.north))
-        for layer in self._layers:
-            layer.show(view)
-        self._set_texts(job, values)
-        return values
+        values = self._values(view, job.band) if self.style.raster or self._tells_statistics else None
+        shown = values if self.style.raster else None
+        title = ""
+        if self._draw is not None:
+            # On axes of its own: what a function changed on them for one map is not seen on the next.
+            self._map.remove()
+            self._map = self._new_map()
+        self._map.show(view)
+        self._map.say_no_data(shown)
+        if self._draw is not None:
+            title = self._map.let_draw(self._draw, self.shared, job.region, view)
+        self._set_texts(job, values, title)
+        return shown
 
-    def _set_texts(self, job: Job, values: Plane) -> None:
+    def _values(self, view: View, band: int) -> Plane:
+        projection, interpolation = self.shared.projection, self.style.interpolation
+        return self.shared.raster.sample(view, projection, band=band, interpolation=interpolation)
+
+    @property
+    def _tells_statistics(self) -> bool:
+        return bool((self._title.fields | self._subtitle.fields).intersection(STATISTICS_FIELDS))
+
+    def _set_texts(self, job: Job, values: Plane | None, title: str) -> None:
         fields = template_fields(self.shared, job)
-        if (self._title.fields | self._subtitle.fields).intersection(STATISTICS_FIELDS):
+        if values is not None and self._tells_statistics:
             fields |= _statistics(values)
-        self._title_line.show(self._title.format(fields, clean=_with_minus), self._agg)
+        self._title_line.show(title or self._title.format(fields, clean=_with_minus), self._agg)
         self._subtitle_line.show(self._subtitle.format(fields, clean=_with_minus), self._agg)
-        self._label_line.show(self._label(job.band), self._agg)
-        self._nothing.set_visible(not np.isfinite(values).any())
+        self._label_line.show(self._label(job.band) if self.style.has_color_bar else "", self._agg)
 
     def _label(self, band: int) -> str:
         if self.style.label is not None:
@@ -145,22 +173,11 @@ class Renderer:
         name = self.shared.raster.name or shown.name
         return f"{name} ({unit})" if unit and name else name or unit
 
-    def _add_map(self) -> None:
-        crs, layout = self.shared.projection.crs, self.layout
-        self.axes = self.figure.add_axes(layout.map.fractions(layout.size), projection=crs)
-        self.axes.set_aspect("auto")
-        self.axes.patch.set_visible(False)
-        self.axes.spines["geo"].set_visible(False)
-        self._image = PixelImage(self.axes.bbox)
-        self.axes.add_artist(self._image)
-        features = self.shared.features
-        self._layers = [LayerArtists(self.axes, features[name], line) for name, line in self.lines.items()]
-        self._frame = Rectangle((0, 0), 1, 1, fill=False, transform=self.axes.transAxes)
-        self._frame.set(linewidth=self.style.frame, visible=self.style.frame > 0, clip_on=False, zorder=5)
-        self.axes.add_artist(self._frame)
+    def _new_map(self) -> MapAxes:
+        return MapAxes(self.figure, self.shared, self.style, self.lines, self.layout)
 
     def _add_texts(self) -> None:
-        style, layout, font = self.style, self.layout, plain_text(self.style.font)
+        style, layout = self.style, self.layout
 
         def caption(height: float, size: float) -> Caption:
             return Caption(self.figure, height, layout.map.width, size=size, font=style.font)
@@ -168,15 +185,12 @@ class Renderer:
         self._title_line = caption(layout.title, style.title_size)
         self._subtitle_line = caption(layout.subtitle, style.subtitle_size)
         self._label_line = caption(layout.label, style.label_size)
-        self._nothing = self.axes.text(0.5, 0.5, "no data", transform=self.axes.transAxes, **font)
-        self._nothing.set(color="0.4", fontsize=style.title_size)
 
     @property
     def _changing(self) -> list[Artist]:
         """What a map draws on the background and its raster's pixels, from below."""
-        layers = [artist for layer in self._layers for artist in layer.artists]
         lines = [line.text for line in (self._title_line, self._subtitle_line, self._label_line)]
-        return [*layers, self._nothing, self._frame, *lines]
+        return [*self._map.artists, *lines]
 
     def _draw_background(self) -> Any:
         """Draw what all maps share, and keep it as pixels."""

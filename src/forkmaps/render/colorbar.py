@@ -39,10 +39,12 @@ _POINT = 1.5
 def color_bar(
     figure: Figure, style: Style, scale: ColorScale, layout: Layout, measure: Measure
 ) -> list[Artist]:
-    """Put a color bar on a figure; return its artists in the order in which they are drawn.
+    """Put a color bar, if the style has one, on a figure; return its artists in the order they are drawn in.
 
     `measure` gives the width of a label, in pixels.
     """
+    if layout.color_bar is None:
+        return []
     strip = _Strip.of(layout.color_bar, scale.extend)
     limits = (scale.norm.vmin, scale.norm.vmax) if style.levels is None else style.levels
     ticks = _ruler(strip, style, limits, measure).ticks(style.ticks)

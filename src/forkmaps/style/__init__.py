@@ -126,6 +126,15 @@ class Style(Options):
     background: Opaque = "white"
     frame: Points = 0.8
     """Width of the map's frame; 0 draws none."""
+    raster: bool = True
+    """Whether the raster is drawn; without it, and its color bar, there are lines and what functions add."""
+    color_bar: bool = True
+    """Whether there is a color bar under the map."""
+
+    @property
+    def has_color_bar(self) -> bool:
+        """Whether a color bar is drawn."""
+        return self.raster and self.color_bar
 
     @property
     def size(self) -> Size:

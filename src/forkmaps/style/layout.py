@@ -63,7 +63,9 @@ class Layout:
     ----------
     size : Size
         The picture's.
-    map, color_bar : Box
+    map : Box
+    color_bar : Box or None
+        None where the style has none.
     tick : int
         Length of the color bar's ticks, below the bar.
     title, subtitle, tick_labels, label : float
@@ -72,7 +74,7 @@ class Layout:
 
     size: Size
     map: Box
-    color_bar: Box
+    color_bar: Box | None
     tick: int
     title: float
     subtitle: float
@@ -100,14 +102,16 @@ class Layout:
         label, tick, bar = pixels(style.label_size * _LINE_HEIGHT), pixels(_TICK), pixels(_BAR)
         above = gap + title + subtitle + (gap if title or subtitle else 0)
         bar_bottom = gap + 2 * label + tick
-        bottom = bar_bottom + bar + gap
+        bottom = bar_bottom + bar + gap if style.has_color_bar else margin
         box = Box(margin, bottom, size.width - 2 * margin, size.height - above - bottom)
         _check_room(box, size)
         inset = min(pixels(_BAR_INSET * style.label_size), box.width // _MOST_INSET)
         return cls(
             size=size,
             map=box,
-            color_bar=Box(margin + inset, bar_bottom, box.width - 2 * inset, bar),
+            color_bar=Box(margin + inset, bar_bottom, box.width - 2 * inset, bar)
+            if style.has_color_bar
+            else None,
             tick=tick,
             title=size.height - gap - title / 2,
             subtitle=size.height - gap - title - subtitle / 2,
