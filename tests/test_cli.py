@@ -54,7 +54,8 @@ def test_json_is_one_object_with_the_reports_keys(tmp_path):
     assert report["seconds"] > 0
     assert sum(worker["maps"] for worker in report["workers"]) == 4
     assert {"pid", "maps", "private_mb", "pss_mb"} <= set(report["workers"][0])
-    assert report["failures"] == []
+    assert (report["failures"], report["warnings"], report["state"], report["left"]) == ([], [], "done", 0)
+    assert {one["region"] for one in report["slowest"]} == {"north", "south"}
     assert sorted(report["outputs"]) == sorted(str(p) for p in (tmp_path / "out").rglob("*.png"))
 
 

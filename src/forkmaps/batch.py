@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forkmaps.encode import encode_png, encode_webp
-from forkmaps.errors import DiskFullError, OutputError
+from forkmaps.errors import DiskFullError
 from forkmaps.job import Job, open_range
 from forkmaps.manifest import Manifest, choose
-from forkmaps.manifest.entries import FileState, file_state
+from forkmaps.manifest.entries import file_state
 from forkmaps.manifest.fingerprint import fingerprints
-from forkmaps.output import locked, make_folders, put_in_place, sweep_stale, write_apart
+from forkmaps.outcomes import Drawn, NoRoom, Outcomes
+from forkmaps.output import locked, make_folders, sweep_stale, write_apart
 from forkmaps.plan import Plan, PlannedMap
-from forkmaps.pool import Done, Failed, Pool, WorkerReport
+from forkmaps.pool import Pool, WorkerReport
 from forkmaps.pool.forkable import after_fork, check_forkable
 from forkmaps.progress import Progress
-from forkmaps.report import Failure, Report, WorkerUse
+from forkmaps.remarks import Listening, outcomes_told
+from forkmaps.report import DONE, RUNNING, Report
 from forkmaps.shared import SharedData, raster_reads, shared_data
 
 if TYPE_CHECKING:
     from forkmaps.render import Renderer
 
-_SHOWN_FAILURES = 20
-"""So many failures are told as they come; one cause can fail all of 3,000 maps."""
+_log = logging.getLogger(__name__)
 
 _MAPS_PER_WORKER = 1000
 """After so many a new worker takes over, in some 20 ms: what libraries may have gathered is given back."""
@@ -59,22 +60,6 @@ class Run:
     only_failed: bool = False
     fail_fast: bool = False
     wait: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A worker's answer: where it wrote the file, what tells the file, and its own reads of the raster."""
-
-    temporary: Path
-    state: FileState
-    own_reads: int
-
-
-@dataclass(frozen=True, slots=True)
-class NoRoom:
-    """A worker's answer where the disk is full: the next map would have no room either."""
-
-    message: str
 
 
 class MapDrawer:
@@ -153,14 +138,21 @@ def draw_maps(
         to_draw, skipped = choose(
             plan.maps, manifest, list(prints.values()), force=run.force, only_failed=run.only_failed
         )
-        kept = _Outcomes(shared, manifest, prints)
+        kept = Outcomes(shared, plan, manifest, prints, len(skipped), begin)
+        _log.info("%s: %d of %d maps to draw, to %s", plan.name, len(to_draw), len(plan.maps), plan.folder)
+        # Of a run that is killed, this is what is left.
+        kept.report(state=RUNNING).write()
         try:
-            workers = _draw_all(shared, plan, to_draw, run, kept, progress)
+            state, workers = _draw_all(shared, plan, to_draw, run, kept, progress)
+        except BaseException as error:
+            kept.report_stop(error)
+            raise
         finally:
             # What workers wrote whose maps got no place: they died, or the run was stopped.
             sweep_stale(plan.folder)
-        report = kept.report(plan, len(skipped), time.perf_counter() - begin, workers)
+        report = kept.report(workers, state=state)
         report.write()
+    _log.info("%s: %s", plan.name, report.summary().partition("\n")[0])
     return report
 
 
@@ -169,14 +161,15 @@ def _draw_all(
     plan: Plan,
     to_draw: Sequence[PlannedMap],
     run: Run,
-    kept: _Outcomes,
+    kept: Outcomes,
     progress: Callable[[int], Progress],
-) -> tuple[WorkerReport, ...]:
+) -> tuple[str, tuple[WorkerReport, ...]]:
+    """Draw maps; return the state that the run is in then, and what the workers did."""
     if not to_draw:
-        return ()
-    drawer = MapDrawer(plan, raster_reads())
+        return DONE, ()
+    state, drawer = DONE, MapDrawer(plan, raster_reads())
     pool = Pool(
-        drawer.draw,
+        Listening(drawer.draw, _region_of),
         workers=run.workers,
         timeout=run.timeout,
         prepare=drawer.prepare,
@@ -185,108 +178,14 @@ def _draw_all(
         jobs_per_worker=_MAPS_PER_WORKER,
     )
     with pool, progress(len(to_draw)) as bar:
-        for outcome in pool.run(to_draw):
-            kept.add(outcome, bar)
+        kept.show(bar)
+        for outcome in outcomes_told(pool.run(to_draw), kept.note):
+            kept.add(outcome)
             if run.fail_fast and kept.failures:
+                state = "stopped: at the first failure"
                 break
-    return pool.report()
+    return state, pool.report()
 
 
-@dataclass
-class _Outcomes:
-    """Takes outcomes as they come: puts files in place, notes them in the manifest, counts."""
-
-    shared: SharedData
-    manifest: Manifest
-    prints: dict[Path, str]
-    outputs: list[str] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    reads: dict[int, int] = field(default_factory=dict)
-
-    def add(self, outcome: Done[PlannedMap, Drawn | NoRoom] | Failed[PlannedMap], bar: Progress) -> None:
-        """Take in one outcome."""
-        if isinstance(outcome, Failed):
-            self._fail(outcome.job, outcome.message, outcome.cause, outcome, bar)
-        elif isinstance(outcome.value, NoRoom):
-            raise DiskFullError(outcome.value.message)
-        else:
-            self.reads[outcome.pid] = outcome.value.own_reads
-            self._keep(outcome, outcome.value, bar)
-        bar.step()
-
-    def _keep(self, outcome: Done[PlannedMap, Drawn | NoRoom], drawn: Drawn, bar: Progress) -> None:
-        planned = outcome.job
-        try:
-            put_in_place(drawn.temporary, planned.path)
-        except DiskFullError:
-            raise
-        except OutputError as error:
-            self._fail(planned, str(error), "output", outcome, bar)
-            return
-        self.outputs.append(str(planned.path))
-        self.manifest.record_done(
-            planned.path,
-            self.prints[planned.path],
-            drawn.state,
-            region=planned.job.region.name,
-            band=self._band(planned),
-            seconds=outcome.seconds,
-            attempts=outcome.attempts,
-        )
-
-    def _fail(
-        self,
-        planned: PlannedMap,
-        message: str,
-        cause: str,
-        outcome: Done[PlannedMap, Drawn | NoRoom] | Failed[PlannedMap],
-        bar: Progress,
-    ) -> None:
-        signal = outcome.signal if isinstance(outcome, Failed) else None
-        failure = Failure(
-            planned.job.region.name,
-            self._band(planned),
-            message,
-            cause,
-            signal,
-            round(outcome.seconds, 3),
-            outcome.attempts,
-        )
-        self.failures.append(failure)
-        if len(self.failures) <= _SHOWN_FAILURES:
-            bar.message(str(failure))
-        self.manifest.record_failed(
-            planned.path,
-            self.prints[planned.path],
-            message,
-            region=failure.region,
-            band=failure.band,
-            seconds=failure.seconds,
-            attempts=failure.attempts,
-            signal=signal,
-        )
-
-    def _band(self, planned: PlannedMap) -> int:
-        return self.shared.raster.bands[planned.job.band].number
-
-    def report(self, plan: Plan, skipped: int, seconds: float, workers: Sequence[WorkerReport]) -> Report:
-        """Sum up."""
-        return Report(
-            mapset=plan.name,
-            folder=str(plan.folder),
-            maps=len(self.outputs),
-            failed=len(self.failures),
-            skipped=skipped,
-            seconds=round(seconds, 3),
-            raster_reads=raster_reads() + sum(self.reads.values()),
-            shared_mb=round(self.shared.nbytes / 1e6, 1),
-            workers=tuple(
-                WorkerUse(w.pid, w.jobs, _rounded(w.private_mb), _rounded(w.pss_mb)) for w in workers
-            ),
-            failures=tuple(self.failures),
-            outputs=tuple(sorted(self.outputs)),
-        )
-
-
-def _rounded(megabytes: float | None) -> float | None:
-    return None if megabytes is None else round(megabytes, 1)
+def _region_of(planned: PlannedMap) -> str:
+    return planned.job.region.name

@@ -6,15 +6,19 @@ Only the parser is made before the arguments are known to be right; everything h
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from forkmaps.errors import ForkmapsError, nearest
+from forkmaps.errors import DiskFullError, ForkmapsError, PoolError, nearest
 
 if TYPE_CHECKING:
+    from forkmaps.mapset import MapSet
     from forkmaps.plan import Plan
     from forkmaps.shared import SharedData
 
@@ -27,12 +31,13 @@ class Stopped(BaseException):
     """A signal that ends the program; not an Exception, so that nothing on the way takes it for a failure."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(number)
+        super().__init__(f"stopped by {signal.Signals(number).name}")
         self.number = number
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    _open_standard_streams()
     options, unknown = _parser().parse_known_args(arguments)
     if unknown:
         options.parser.error(_unknown(unknown, options.parser))
@@ -40,13 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         _stop_on_signals()
-        code: int = options.run(options)
+        with _logging(options.log_file):
+            code: int = options.run(options)
         return code
     except ForkmapsError as error:
         print(f"forkmaps: {error}", file=sys.stderr)
-        return WRONG_INPUT
+        return SOME_FAILED if isinstance(error, DiskFullError | PoolError) else WRONG_INPUT
     except Stopped as stop:
-        print(f"forkmaps: stopped by {signal.Signals(stop.number).name}", file=sys.stderr)
+        print(f"forkmaps: {stop}", file=sys.stderr)
         return STOPPED + stop.number
     except BrokenPipeError:
         # The reader of our output (head, less) is gone; nothing more can be told to it.
@@ -77,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--fail-fast", action="store_true", help="stop at the first map that fails")
     render.add_argument("--wait", action="store_true", help="wait for another run in the folder to end")
     render.add_argument("--json", action="store_true", help="print a report as one JSON object")
+    render.add_argument(
+        "--summary", action="store_true", help="show what became of the last run; read and draw nothing"
+    )
     render.set_defaults(run=_render, parser=render)
     check = commands.add_parser(
         "check",
@@ -88,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser(
         "doctor", help="tell about this machine", description="Tell what this machine is to forkmaps."
     )
-    doctor.set_defaults(run=_doctor, parser=doctor)
+    doctor.set_defaults(run=_doctor, parser=doctor, log_file=None)
     return parser
 
 
@@ -113,6 +122,9 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for the pictures (default: the map set's)"
     )
+    parser.add_argument(
+        "--log-file", type=Path, metavar="FILE", help="append what happens, in all processes, to a file"
+    )
 
 
 def _unknown(arguments: list[str], parser: argparse.ArgumentParser) -> str:
@@ -121,6 +133,8 @@ def _unknown(arguments: list[str], parser: argparse.ArgumentParser) -> str:
 
 
 def _render(options: argparse.Namespace) -> int:
+    if options.summary:
+        return _show_last(options)
     shared, plan = _prepare(options)
     from forkmaps.batch import Run, draw_maps
     from forkmaps.progress import Progress
@@ -135,6 +149,18 @@ def _render(options: argparse.Namespace) -> int:
     else:
         print(f"{report.summary()}\npictures are in {_shortest(plan.folder)}")
     return SOME_FAILED if report.failed else DONE
+
+
+def _show_last(options: argparse.Namespace) -> int:
+    """Show the last run's report, from the folder that this run would draw to."""
+    from forkmaps.report import Report
+
+    report = Report.read(_folder(_mapset(options), options))
+    if options.json:
+        print(report.to_json())
+    else:
+        print(f"{report.mapset}, {report.begun}\n{report.summary()}")
+    return DONE if report.is_complete else SOME_FAILED
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -161,22 +187,80 @@ def _check(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> tuple[SharedData, Plan]:
     """Read everything that the options name, and check all of it."""
-    from forkmaps.bundled import bundled_regions, is_installed
     from forkmaps.cache import NoCache
-    from forkmaps.mapset import read_mapset
     from forkmaps.regions import select_regions
 
-    mapset = read_mapset(options.mapset or bundled_regions() / "us12.toml")
+    mapset = _mapset(options)
     if options.band:
         mapset = mapset.with_bands(options.band)
     shared, regions = mapset.load(NoCache() if options.no_cache else None)
+    chosen = select_regions(regions, options.region)
+    return shared, mapset.plan(shared, chosen, folder=_folder(mapset, options))
+
+
+def _mapset(options: argparse.Namespace) -> MapSet:
+    from forkmaps.bundled import bundled_regions
+    from forkmaps.mapset import read_mapset
+
+    return read_mapset(options.mapset or bundled_regions() / "us12.toml")
+
+
+def _folder(mapset: MapSet, options: argparse.Namespace) -> Path:
+    """Return the folder for the pictures: as asked for, or the map set's; not in the installed package."""
+    from forkmaps.bundled import is_installed
+
     here = Path("out") / mapset.name if is_installed(mapset.path) else mapset.folder
-    return shared, mapset.plan(shared, select_regions(regions, options.region), folder=options.out or here)
+    return options.out or here
 
 
 def _shortest(path: Path) -> str:
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
+
+
+def _open_standard_streams() -> None:
+    """Open what cron or a service closed, on nothing: else a data file gets its number, and our words."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the least number that is free: this one
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+@contextmanager
+def _logging(path: Path | None) -> Iterator[None]:
+    """Show warnings on the terminal; append them, and what happens, to a file."""
+    import logging
+
+    from forkmaps.logfile import LOGGER, LogFile, Terminal
+
+    root, ours = logging.getLogger(), logging.getLogger(LOGGER)
+    handlers: list[logging.Handler] = [Terminal()]
+    if path is not None:
+        log = LogFile(path)
+        handlers.append(log)
+        ours.setLevel(logging.INFO)
+        faulthandler.enable(log.descriptor)  # a worker's stack comes by its parent
+    for handler in handlers:
+        root.addHandler(handler)
+    logging.captureWarnings(True)
+    try:
+        yield
+    except (ForkmapsError, Stopped) as error:
+        ours.error("%s", error, extra={"shown": True})
+        raise
+    except Exception:
+        ours.exception("forkmaps failed", extra={"shown": True})
+        raise
+    finally:
+        logging.captureWarnings(False)
+        if path is not None:
+            faulthandler.disable()
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
 
 
 def _stop_on_signals() -> None:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, NamedTuple, Self
 
+from forkmaps.errors import OutputError
 from forkmaps.output import write_whole
 
 REPORT_NAME = "report.json"
 """The report's file, in the output folder."""
-_SHOWN_FAILURES = 20
-"""So many failures are listed; one cause can fail all of 3,000 maps."""
+_SHOWN = 20
+"""So many failures and remarks are listed; one cause can fail all of 3,000 maps."""
+
+RUNNING = "running"
+"""The state of a report whose run has not ended, or was killed."""
+
+DONE = "done"
+"""The state of a report whose run came to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,9 @@ class Failure:
     seconds : float
         That the last attempt took.
     attempts : int
+    traceback : str
+        Where it happened: the exception's traceback, or the stacks that a worker wrote as it crashed or was
+        stopped. Empty where there is none, and for all but the first hundred failures.
     """
 
     region: str
@@ -42,10 +53,32 @@ class Failure:
     signal: str | None
     seconds: float
     attempts: int
+    traceback: str = ""
 
     def __str__(self) -> str:
-        tried = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
-        return f'failed: region "{self.region}", band {self.band}: {self.error}{tried}'
+        tried = f"{self.attempts} attempts, the last took " if self.attempts > 1 else ""
+        return f'region "{self.region}", band {self.band}: {self.error} ({tried}{self.seconds:.1f} s)'
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A warning, the number of maps that it came with, and the region of the first of them."""
+
+    text: str
+    maps: int
+    region: str
+
+    def __str__(self) -> str:
+        where = f"{self.maps} maps, first" if self.maps > 1 else "on"
+        return f'{self.text} ({where} "{self.region}")'
+
+
+class MapTime(NamedTuple):
+    """The seconds that a map took to draw."""
+
+    seconds: float
+    region: str
+    band: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +91,7 @@ class WorkerUse:
     pss_mb: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What became of a map set.
 
@@ -68,33 +101,73 @@ class Report:
         Its name.
     folder : str
         That the pictures are in.
-    maps, failed, skipped : int
-        Pictures drawn, failed, and left because nothing that shapes them had changed.
+    state : str
+        "done"; "running", also of a run that was killed; or "stopped: " and why.
+    begun : str
+        When, as ISO 8601 has it, in UTC.
+    maps, failed, skipped, left : int
+        Pictures drawn, failed, left because nothing that shapes them had changed, and not come to.
     seconds : float
         From the start of the drawing to its end.
     raster_reads : int
         How often the raster was read, in all processes.
     shared_mb : float
         Memory of the shared data, in MB.
+    workers : tuple of WorkerUse
+    failures : tuple of Failure
+    warnings : tuple of Remark
+        Each warning once, those of most maps first.
+    slowest : tuple of MapTime
+        The maps that took longest.
     outputs : tuple of str
         Files of the pictures that were drawn.
     """
 
     mapset: str
     folder: str
+    state: str
+    begun: str
     maps: int
     failed: int
     skipped: int
+    left: int
     seconds: float
     raster_reads: int
     shared_mb: float
     workers: tuple[WorkerUse, ...]
     failures: tuple[Failure, ...]
+    warnings: tuple[Remark, ...]
+    slowest: tuple[MapTime, ...]
     outputs: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run came to its end and every map is done."""
+        return self.state == DONE and not self.failed
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the report of the last run in a folder.
+
+        Raises
+        ------
+        OutputError
+            There is none, or it can't be understood.
+        """
+        path = folder / REPORT_NAME
+        try:
+            return cls(**_from_json(json.loads(path.read_bytes())))
+        except FileNotFoundError:
+            raise OutputError(f"{path}: there is no report; no run has drawn in this folder") from None
+        except OSError as error:
+            raise OutputError(f"{path}: can't be read: {error.strerror}") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise OutputError(f"{path}: is not a report of this forkmaps; the next run writes one") from error
 
     def to_json(self) -> str:
         """Return the report as one JSON object."""
-        return json.dumps(asdict(self), indent=1)
+        slowest = [one._asdict() for one in self.slowest]
+        return json.dumps({**asdict(self), "slowest": slowest}, indent=1)
 
     def write(self) -> Path:
         """Write the report into the output folder; return its path."""
@@ -104,25 +177,55 @@ class Report:
 
     def summary(self) -> str:
         """Return the report as some lines to read."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
         rate = self.maps / self.seconds if self.seconds else 0.0
         done = f"{self.maps} maps in {self.seconds:.1f} s ({rate:.1f} per second)"
         skipped = f"{self.skipped} unchanged, " if self.skipped else ""
-        lines = [f"{done}, {skipped}{self.failed} failed; raster read {_times(self.raster_reads)}"]
-        lines += _memory(self.shared_mb, self.workers)
-        lines += [str(failure) for failure in self.failures[:_SHOWN_FAILURES]]
-        if self.failed > _SHOWN_FAILURES:
-            lines.append(f"and {self.failed - _SHOWN_FAILURES} more; all are in {REPORT_NAME}")
-        return "\n".join(lines)
+        yield f"{done}, {skipped}{self.failed} failed; raster read {_times(self.raster_reads)}"
+        if self.state != DONE:
+            yield f"{_state(self.state)}; {self.left} maps are left, the next run draws them"
+        yield from _memory(self.shared_mb, self.workers)
+        if self.slowest:
+            times = (f'{one.seconds:.2f} s "{one.region}", band {one.band}' for one in self.slowest)
+            yield f"slowest: {'; '.join(times)}"
+        yield from _list("failed", self.failures)
+        yield from _list("warnings", self.warnings)
 
 
-def _memory(shared_mb: float, workers: Sequence[WorkerUse]) -> list[str]:
+def _from_json(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report's attributes."""
+    return {
+        **content,
+        "workers": tuple(WorkerUse(**one) for one in content["workers"]),
+        "failures": tuple(Failure(**one) for one in content["failures"]),
+        "warnings": tuple(Remark(**one) for one in content["warnings"]),
+        "slowest": tuple(MapTime(**one) for one in content["slowest"]),
+        "outputs": tuple(content["outputs"]),
+    }
+
+
+def _state(state: str) -> str:
+    return "not ended: the run goes on, or was killed" if state == RUNNING else state
+
+
+def _list(title: str, items: Sequence[object]) -> Iterator[str]:
+    """Yield a title and a line for each item, up to a number of them."""
+    if items:
+        yield f"{title}:"
+    yield from (f"  {item}" for item in items[:_SHOWN])
+    if (more := len(items) - _SHOWN) > 0:
+        yield f"  and {more} more; all are in {REPORT_NAME}"
+
+
+def _memory(shared_mb: float, workers: Sequence[WorkerUse]) -> Iterator[str]:
     private = [worker.private_mb for worker in workers if worker.private_mb is not None]
-    if not private:
-        return []
-    least, most = f"{min(private):.0f}", f"{max(private):.0f}"
-    each = least if least == most else f"{least} to {most}"
-    count = f"{len(workers)} worker{'s' if len(workers) > 1 else ''}"
-    return [f"memory: {shared_mb:.0f} MB of shared data, {count} with {each} MB of their own"]
+    if private:
+        least, most = f"{min(private):.0f}", f"{max(private):.0f}"
+        each = least if least == most else f"{least} to {most}"
+        count = f"{len(workers)} worker{'s' if len(workers) > 1 else ''}"
+        yield f"memory: {shared_mb:.0f} MB of shared data, {count} with {each} MB of their own"
 
 
 def _times(number: int) -> str:
