@@ -109,6 +109,7 @@ class Raster:
         """Return the raster that `to_stored` told of; its arrays are not copied."""
         raster = cls.__new__(cls)
         raster.levels = tuple(_frozen(arrays[f"level.{n}"]) for n in range(len(arrays)))
+        _check_levels(raster.levels, meta["bands"])
         raster.crs, raster.crs_text = pyproj.CRS.from_wkt(meta["crs"]), meta["crs"]
         raster.bands = tuple(Band.from_stored(band) for band in meta["bands"])
         low, high = meta["range"]
@@ -243,6 +244,14 @@ class Raster:
 
 
 _TEXTS = ("name", "unit", "source", "resampling")
+
+
+def _check_levels(levels: Sequence[NDArray[Any]], bands: Sequence[Any]) -> None:
+    """Raise RasterError where stored levels are not such as a raster has."""
+    shapes = [level.shape for level in levels]
+    plain = all(level.dtype == np.float32 and level.ndim == 3 for level in levels)
+    if not levels or not plain or any(0 in shape or shape[0] != len(bands) for shape in shapes):
+        raise RasterError(f"needed are levels of (bands, rows, columns) float32, not {shapes}")
 
 
 def turn_of(crs: pyproj.CRS) -> float | None:
