@@ -35,6 +35,8 @@ folder = "out"
 file = "{region.name}.png"
 """
 
+SQUARE = shapely.box(-103, 37, -97, 45)
+
 REGIONS = "name,west,east,south,north,title\nnorth,-104,-96,42,46,The north\nsouth,-104,-96,36,40,The south\n"
 
 
@@ -42,15 +44,7 @@ def make_set(folder, text=SET, regions=REGIONS, bands=1):
     """Write the set into a folder; return the path of its TOML file."""
     folder.mkdir(parents=True, exist_ok=True)
     make_raster(folder / "raster.tif", bands=bands)
-    box = shapely.box(-103, 37, -97, 45)
-    pyogrio.raw.write(
-        folder / "square.gpkg",
-        geometry=shapely.to_wkb(np.array([box])),
-        field_data=[np.array(["square"], object)],
-        fields=np.array(["name"], object),
-        geometry_type="Polygon",
-        crs="EPSG:4326",
-    )
+    make_layer(folder / "square.gpkg", [SQUARE])
     (folder / "regions.csv").write_text(regions)
     path = folder / "set.toml"
     path.write_text(text)
@@ -66,3 +60,15 @@ def make_raster(path, bands=1, crs="EPSG:4326", bounds=(-110, 30, -90, 50), **op
             file.write(values + band, band)
             file.set_band_description(band, f"hour {band}")
             file.update_tags(band, valid_time=f"2026-01-0{band}T06:00")
+
+
+def make_layer(path, shapes, crs="EPSG:4326"):
+    """Write a layer of shapes, each with its number as "name"."""
+    pyogrio.raw.write(
+        path,
+        geometry=shapely.to_wkb(np.array(shapes, object)),
+        field_data=[np.array([f"shape {i}" for i in range(len(shapes))], object)],
+        fields=np.array(["name"], object),
+        geometry_type="Unknown" if path.suffix != ".shp" else "Polygon",
+        crs=crs,
+    )

@@ -95,14 +95,11 @@ def _quiet() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    text, cause = str(error), error.__cause__
-    if "not recognized as being in a supported file format" in text:
+    if "not recognized as being in a supported file format" in str(error):
         return f"it is in no format that GDAL {rasterio.__gdal_version__} knows"
-    if cause is None:
-        return text
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return f"{cause}; the file is damaged, or was cut short"
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{error}; the file is damaged, or was cut short"
 
 
 def _open(path: str | Path, variable: str | None, drivers: list[str] | None) -> Any:
