@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "features": {"errors", "layerfile", "regions", "projection", "cache"},
     "shared": {"errors", "output", "projection", "cache", "raster", "features"},
     "style": {"errors", "projection", "raster"},
-    "job": {"regions", "shared", "style"},
+    "job": {"raster", "regions", "shared", "style"},
     "render": {"errors", "regions", "projection", "raster", "features", "shared", "style", "job"},
     "pool": {"errors"},
     "encode": {"errors"},

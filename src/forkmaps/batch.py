@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from forkmaps.encode import encode_png, encode_webp
 from forkmaps.errors import DiskFullError
-from forkmaps.job import Job, open_range
+from forkmaps.job import Job
 from forkmaps.manifest import Manifest, choose
 from forkmaps.manifest.entries import file_state
 from forkmaps.manifest.fingerprint import fingerprints
@@ -133,7 +133,6 @@ def draw_maps(
         sweep_stale(plan.folder)
         # What every worker would otherwise compute for itself is computed before the fork.
         shared.warm()
-        open_range(shared, plan.style)
         prints = dict(zip((one.path for one in plan.maps), fingerprints(shared, plan), strict=True))
         to_draw, skipped = choose(
             plan.maps, manifest, list(prints.values()), force=run.force, only_failed=run.only_failed

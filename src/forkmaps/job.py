@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from forkmaps.raster import Raster
 from forkmaps.regions import Region
 from forkmaps.shared import SharedData
 from forkmaps.style import Style
@@ -15,15 +16,20 @@ from forkmaps.style import Style
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One picture: a region at one band (index into the raster's bands, from 0)."""
+    """One picture: a region at one band (index into the raster's bands, from 0).
+
+    `raster` is the name of one of `SharedData.rasters`; "" means the first.
+    """
 
     region: Region
     band: int = 0
+    raster: str = ""
 
 
 def template_fields(shared: SharedData, job: Job) -> dict[str, Any]:
     """Return what a title or a file name can tell of a job: its region's columns, its band, its raster."""
-    region, band = job.region, shared.raster.bands[job.band]
+    region, raster = job.region, shared.raster_named(job.raster)
+    band = raster.bands[job.band]
     columns = {**region.fields, "name": region.name, "title": region.title or region.name}
     return {
         **columns,
@@ -31,14 +37,15 @@ def template_fields(shared: SharedData, job: Job) -> dict[str, Any]:
         "band.name": band.name,
         "band.unit": band.unit,
         "band.number": band.number,
-        "raster.name": shared.raster.name,
-        "raster.unit": shared.raster.unit,
+        "raster.key": job.raster or next(iter(shared.rasters)),
+        "raster.name": raster.name,
+        "raster.unit": raster.unit,
         "valid_time": band.valid_time,
     }
 
 
-def open_range(shared: SharedData, style: Style) -> tuple[float, float]:
+def open_range(raster: Raster, style: Style) -> tuple[float, float]:
     """Return the raster's least and greatest value, where the style leaves one of the palette's ends open."""
     if style.levels is None and (style.min is None or style.max is None):
-        return shared.raster.value_range
+        return raster.value_range
     return float("nan"), float("nan")

@@ -35,10 +35,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A worker's answer: where it wrote the file, what tells the file, and its own reads of the raster."""
+    """A worker's answer.
+
+    Attributes
+    ----------
+    temporary : Path
+        Where it wrote the file.
+    state : FileState
+        What tells this file from others.
+    fingerprint : str
+        Of what it drew the map from.
+    own_reads : int
+        How often it read the raster's file itself.
+    """
 
     temporary: Path
     state: FileState
+    fingerprint: str
     own_reads: int
 
 
@@ -62,8 +75,6 @@ class Outcomes:
         What is drawn, from what.
     manifest
         Of the folder.
-    prints
-        Each file's fingerprint.
     skipped
         How many maps are left as they are.
     begin
@@ -73,7 +84,6 @@ class Outcomes:
     shared: SharedData
     plan: Plan
     manifest: Manifest
-    prints: dict[Path, str]
     skipped: int
     begin: float
     outputs: list[str] = field(default_factory=list)
@@ -121,7 +131,7 @@ class Outcomes:
         self._time(outcome)
         self.manifest.record_done(
             planned.path,
-            self.prints[planned.path],
+            drawn.fingerprint,
             drawn.state,
             region=planned.job.region.name,
             band=self._band(planned),
@@ -149,7 +159,6 @@ class Outcomes:
         _log.error("failed: %s%s", failure, trace, extra={"region": failure.region, "shown": True})
         self.manifest.record_failed(
             planned.path,
-            self.prints[planned.path],
             message,
             region=failure.region,
             band=failure.band,
@@ -165,7 +174,7 @@ class Outcomes:
         keep(self._slowest, taken)
 
     def _band(self, planned: PlannedMap) -> int:
-        return self.shared.raster.bands[planned.job.band].number
+        return self.shared.raster_named(planned.job.raster).bands[planned.job.band].number
 
     def report(self, workers: Sequence[WorkerReport] = (), *, state: str = "done") -> Report:
         """Sum up; for the state see `Report`."""

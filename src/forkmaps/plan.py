@@ -58,6 +58,7 @@ def plan_maps(
     lines: Mapping[str, Line] | None = None,
     file: str = "{region.name}.png",
     name: str = "maps",
+    rasters: Sequence[str] | Literal["all"] = ("",),
 ) -> Plan:
     """Plan the pictures of a set: each region at each band of the raster.
 
@@ -75,9 +76,13 @@ def plan_maps(
         Template of the files' names in the folder, with one of the suffixes .png, .webp, .pdf, .svg.
     name : str
         Of the set, for reports.
+    rasters : sequence of str, or "all"
+        Names of the rasters to draw, each with the one style; default: the first alone.
 
     Raises
     ------
+    RasterError
+        There is no raster of such a name.
     RegionError
         Regions lie outside of the raster.
     StyleError
@@ -88,14 +93,18 @@ def plan_maps(
     style, folder, template = style or Style(), Path(folder), file_template(file)
     Layout.of(style)
     check_templates(regions, style, template)
-    check_regions(shared, regions)
-    jobs = [Job(region, band) for region in regions for band in range(len(shared.raster.bands))]
+    drawn = {key: shared.raster_named(key) for key in (shared.rasters if rasters == "all" else rasters)}
+    for raster in drawn.values():
+        check_regions(shared.projection, raster, regions)
+    jobs = [
+        Job(region, band, key)
+        for region in regions
+        for key, raster in drawn.items()
+        for band in range(len(raster.bands))
+    ]
     names = [template.format(template_fields(shared, job), clean=safe_name) for job in jobs]
-    if len(shared.raster.bands) > 1 and len(set(names)) <= len(regions) < len(jobs):
-        raise OutputError(
-            f'file template "{file}" gives all {len(shared.raster.bands)} bands one file; '
-            "put {band.number}, {band.name} or {valid_time:%Y%m%d%H} into it, or choose one band"
-        )
+    if len(set(names)) <= len(regions) < len(jobs):
+        raise OutputError(_one_file_for_all(file, drawn))
     paths = check_outputs(folder, names, jobs=[_label(shared, job) for job in jobs])
     maps = tuple(PlannedMap(job, path) for job, path in zip(jobs, paths, strict=True))
     if lines is None:
@@ -116,8 +125,23 @@ def file_template(file: str) -> Template:
     return Template(file, FILE_FIELDS)
 
 
+def _one_file_for_all(file: str, rasters: Mapping[str, Raster]) -> str:
+    """Say what is wrong with a template of file names that tells neither bands nor rasters apart."""
+    remedy = "put {band.number}, {band.name} or {valid_time:%Y%m%d%H} into it, or choose one band"
+    if len(rasters) > 1:
+        remedy = "put {raster.key} into it, and {band.number} where a raster has several bands"
+    found = (
+        f"{len(rasters)} rasters"
+        if len(rasters) > 1
+        else f"{sum(len(r.bands) for r in rasters.values())} bands"
+    )
+    return f'file template "{file}" gives all {found} one file; {remedy}'
+
+
 def _label(shared: SharedData, job: Job) -> str:
-    return f'region "{job.region.name}", band {shared.raster.bands[job.band].number}'
+    band = shared.raster_named(job.raster).bands[job.band]
+    raster = f'raster "{job.raster}", ' if job.raster else ""
+    return f'region "{job.region.name}", {raster}band {band.number}'
 
 
 def check_templates(regions: Sequence[Region], style: Style, file: Template) -> None:
@@ -127,11 +151,11 @@ def check_templates(regions: Sequence[Region], style: Style, file: Template) -> 
         template.check(columns, "the region list")
 
 
-def check_regions(shared: SharedData, regions: Sequence[Region]) -> None:
-    """Raise RegionError for regions of which nothing lies on the raster: all of them in one message."""
-    extents = [shared.projection.extent_of(region) for region in regions]
-    on_raster = _regions_on_raster(shared.raster, shared.projection, extents)
-    around_raster = _raster_in_regions(shared.raster, shared.projection, extents)
+def check_regions(projection: MapProjection, raster: Raster, regions: Sequence[Region]) -> None:
+    """Raise RegionError for regions of which nothing lies on a raster: all of them in one message."""
+    extents = [projection.extent_of(region) for region in regions]
+    on_raster = _regions_on_raster(raster, projection, extents)
+    around_raster = _raster_in_regions(raster, projection, extents)
     outside = [
         r for r, on, around in zip(regions, on_raster, around_raster, strict=True) if not (on or around)
     ]
@@ -139,9 +163,7 @@ def check_regions(shared: SharedData, regions: Sequence[Region]) -> None:
         lines = [f'region "{r.name}": {_sides(r.extent)} has nothing of the raster' for r in outside[:_SHOWN]]
         if len(outside) > _SHOWN:
             lines.append(f"and {len(outside) - _SHOWN} more of {len(regions)} regions")
-        lines.append(
-            f"the raster {shared.raster.source} {_covers(shared.raster)}; move the regions, or check its CRS"
-        )
+        lines.append(f"the raster {raster.source} {_covers(raster)}; move the regions, or check its CRS")
         raise RegionError("\n".join(lines))
 
 

@@ -8,7 +8,7 @@ raster leaves alone the maps whose values are the old ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +21,7 @@ from forkmaps import __version__
 from forkmaps.cache import Part, array_digest, key_of
 from forkmaps.features import BoundaryFeature
 from forkmaps.job import open_range
-from forkmaps.manifest.window import Windows
+from forkmaps.manifest.window import Sums, Windows
 from forkmaps.projection import View, view_of
 from forkmaps.raster import Band, Raster
 from forkmaps.shared import SharedData
@@ -32,7 +32,7 @@ from forkmaps.style.template import MAP_FIELDS, Template
 
 if TYPE_CHECKING:
     from forkmaps.job import Job
-    from forkmaps.plan import Plan
+    from forkmaps.plan import Plan, PlannedMap
 
 FINGERPRINT_VERSION: Final = 1
 """Raise it when the same data comes to give another picture, and the package's version stays the same."""
@@ -44,35 +44,42 @@ _SETTINGS: Final = (
 """The matplotlib settings that a user's matplotlibrc can change the pictures by."""
 
 
-def fingerprints(shared: SharedData, plan: Plan) -> tuple[str, ...]:
-    """Return the fingerprint of each planned map, in the plan's order.
+class Fingerprints:
+    """The fingerprints of a plan's maps, of all at once or of one where it is drawn: they are the same.
 
     500 maps of 7000 x 3500 cells take 0.3 s, half of it to find their windows.
-
-    Raises
-    ------
-    ProjectionError
-        A region can't be shown in the projection.
     """
-    common = set_fingerprint(shared, plan.style, plan.lines)
-    regions = dict.fromkeys(one.job.region for one in plan.maps)
-    size = Layout.of(plan.style).map_size
-    views = {region: view_of(region, shared.projection, size) for region in regions}
-    windows = Windows.of(shared.raster, shared.projection, list(views.values()))
-    number = {region: i for i, region in enumerate(regions)}
-    sums = {i: windows.sums(shared.raster, i) for i in {one.job.band for one in plan.maps}}
-    bands = _shown_bands(shared.raster.bands, plan.style)
-    return tuple(
-        job_fingerprint(
-            common,
-            one.job,
-            view=views[one.job.region],
-            band=bands[one.job.band],
-            values=int(sums[one.job.band][number[one.job.region]]),
-            suffix=one.path.suffix.lower(),
+
+    def __init__(self, shared: SharedData, plan: Plan) -> None:
+        self._shared = shared
+        self._common = set_fingerprint(shared, plan.style, plan.lines)
+        self._size = Layout.of(plan.style).map_size
+        self._bands = _shown_bands(shared.raster.bands, plan.style)
+
+    def of(self, maps: Sequence[PlannedMap]) -> tuple[str, ...]:
+        """Return the fingerprints of maps, in their order.
+
+        Raises
+        ------
+        ProjectionError
+            A region can't be shown in the projection.
+        """
+        raster, projection = self._shared.raster, self._shared.projection
+        views = {r: view_of(r, projection, self._size) for r in dict.fromkeys(one.job.region for one in maps)}
+        windows = Windows.of(raster, projection, list(views.values()))
+        number = {region: i for i, region in enumerate(views)}
+        sums = {band: windows.sums(raster, band) for band in {one.job.band for one in maps}}
+        return tuple(
+            job_fingerprint(
+                self._common,
+                one.job,
+                view=views[one.job.region],
+                band=self._bands[one.job.band],
+                values=int(sums[one.job.band][number[one.job.region]]),
+                suffix=one.path.suffix.lower(),
+            )
+            for one in maps
         )
-        for one in plan.maps
-    )
 
 
 def job_fingerprint(common: str, job: Job, *, view: View, band: Band, values: int, suffix: str) -> str:
@@ -94,8 +101,8 @@ def job_fingerprint(common: str, job: Job, *, view: View, band: Band, values: in
     return key_of(common, repr(job.region), repr(view), repr(band), values, suffix)
 
 
-def set_fingerprint(shared: SharedData, style: Style, lines: Mapping[str, Line]) -> str:
-    """Return what all maps of a set have in common, 32 hexadecimal digits.
+def set_fingerprint(shared: SharedData, style: Style, lines: Mapping[str, Line], raster: str = "") -> str:
+    """Return what all maps of a set have in common that show one raster, 32 hexadecimal digits.
 
     Boundaries count with all of their lines, the raster's values only by the range of colors that is taken
     from them where the style leaves it open.
@@ -103,9 +110,9 @@ def set_fingerprint(shared: SharedData, style: Style, lines: Mapping[str, Line])
     layers = tuple(
         (line.model_dump_json(), _layer(shared.features.get(name))) for name, line in lines.items()
     )
-    projection = shared.projection.crs.to_wkt()
-    looks = (style.model_dump_json(), _colors(shared, style), layers)
-    return key_of(_drawn_by(), looks, projection, _raster(shared.raster))
+    projection, shown = shared.projection.crs.to_wkt(), shared.raster_named(raster)
+    looks = (style.model_dump_json(), _colors(shown, style), layers)
+    return key_of(_drawn_by(), looks, projection, _raster(shown))
 
 
 def _drawn_by() -> Part:
@@ -129,13 +136,13 @@ def _layer(feature: BoundaryFeature | None) -> Part:
 
 def _raster(raster: Raster) -> Part:
     """Return what maps tell of a raster as a whole; its source is not shown."""
-    grid = (raster.crs_text, tuple(map(float, raster.transform[:6])), raster.shape, raster.resampling)
+    grid = (raster.crs_text, raster.grid.key, raster.shape, raster.resampling)
     return raster.name, raster.unit, grid
 
 
-def _colors(shared: SharedData, style: Style) -> Part:
+def _colors(raster: Raster, style: Style) -> Part:
     """Return the colors, as a palette's name may come to mean others, and the values at their ends."""
-    scale = ColorScale(style, *open_range(shared, style))
+    scale = ColorScale(style, *open_range(raster, style))
     colors = array_digest(np.asarray(scale.cmap(np.arange(-1, scale.cmap.N + 1))))
     return colors, float(scale.norm.vmin), float(scale.norm.vmax)
 

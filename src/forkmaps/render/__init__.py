@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import matplotlib as mpl
@@ -68,7 +69,7 @@ class Renderer:
     layout : Layout
         Where things stand on the picture, in pixels.
     scale : ColorScale
-        With matplotlib's norm and color map.
+        With matplotlib's norm and color map, of the map drawn last.
 
     Raises
     ------
@@ -88,7 +89,6 @@ class Renderer:
         self.shared, self.style = shared, style
         self.lines = dict(lines) if lines is not None else dict.fromkeys(shared.features, Line())
         _check_layers(self.lines, shared)
-        self.scale = ColorScale(style, *open_range(shared, style))
         self.layout = Layout.of(style)
         self._title = Template(style.title, MAP_FIELDS)
         self._subtitle = Template(style.subtitle, MAP_FIELDS)
@@ -98,7 +98,13 @@ class Renderer:
         self._agg = self._canvas.get_renderer()
         self._map = self._new_map()
         self._add_texts()
-        self._background = self._draw_background()
+        self._looks: dict[str, _Look] = {}
+        self._look = self._look_of("")
+
+    @property
+    def scale(self) -> ColorScale:
+        """Norm and colors of the map drawn last."""
+        return self._look.scale
 
     @property
     def axes(self) -> Any:
@@ -108,7 +114,7 @@ class Renderer:
     def picture(self, job: Job) -> NDArray[np.uint8]:
         """Draw a map. Returns (rows, columns, 4) RGBA bytes, opaque, that the next map overwrites."""
         values = self._arrange(job)
-        self._canvas.restore_region(self._background)
+        self._canvas.restore_region(self._look.background)
         pixels = np.asarray(self._agg.buffer_rgba())
         if values is not None:
             self.scale.colors(values, out=self.layout.map.of(pixels))
@@ -135,7 +141,8 @@ class Renderer:
     def _arrange(self, job: Job) -> Plane | None:
         """Set all but the raster's image to a job; return the values on the map's pixels if they show."""
         view = view_of(job.region, self.shared.projection, self.layout.map_size)
-        values = self._values(view, job.band) if self.style.raster or self._tells_statistics else None
+        self._show_look(job.raster)
+        values = self._values(view, job) if self.style.raster or self._tells_statistics else None
         shown = values if self.style.raster else None
         title = ""
         if self._draw is not None:
@@ -149,9 +156,10 @@ class Renderer:
         self._set_texts(job, values, title)
         return shown
 
-    def _values(self, view: View, band: int) -> Plane:
+    def _values(self, view: View, job: Job) -> Plane:
         projection, interpolation = self.shared.projection, self.style.interpolation
-        return self.shared.raster.sample(view, projection, band=band, interpolation=interpolation)
+        raster = self.shared.raster_named(job.raster)
+        return raster.sample(view, projection, band=job.band, interpolation=interpolation)
 
     @property
     def _tells_statistics(self) -> bool:
@@ -163,14 +171,15 @@ class Renderer:
             fields |= _statistics(values)
         self._title_line.show(title or self._title.format(fields, clean=_with_minus), self._agg)
         self._subtitle_line.show(self._subtitle.format(fields, clean=_with_minus), self._agg)
-        self._label_line.show(self._label(job.band) if self.style.has_color_bar else "", self._agg)
+        self._label_line.show(self._label(job) if self.style.has_color_bar else "", self._agg)
 
-    def _label(self, band: int) -> str:
+    def _label(self, job: Job) -> str:
         if self.style.label is not None:
             return self.style.label
-        shown = self.shared.raster.bands[band]
+        raster = self.shared.raster_named(job.raster)
+        shown = raster.bands[job.band]
         unit = shown.unit if self.style.unit is None else self.style.unit
-        name = self.shared.raster.name or shown.name
+        name = raster.name or shown.name
         return f"{name} ({unit})" if unit and name else name or unit
 
     def _new_map(self) -> MapAxes:
@@ -192,18 +201,42 @@ class Renderer:
         lines = [line.text for line in (self._title_line, self._subtitle_line, self._label_line)]
         return [*self._map.artists, *lines]
 
-    def _draw_background(self) -> Any:
-        """Draw what all maps share, and keep it as pixels."""
+    def _show_look(self, raster: str) -> None:
+        """Show the colors and the color bar of a raster, which all of its maps share."""
+        look = self._look_of(raster)
+        if look is not self._look:
+            for one in self._looks.values():
+                for artist in one.bar:
+                    artist.set_visible(one is look)
+            self._look = look
+
+    def _look_of(self, raster: str) -> _Look:
+        if raster not in self._looks:
+            scale = ColorScale(self.style, *open_range(self.shared.raster_named(raster), self.style))
+            self._looks[raster] = _Look(scale, *self._draw_background(scale))
+        return self._looks[raster]
+
+    def _draw_background(self, scale: ColorScale) -> tuple[list[Artist], Any]:
+        """Draw what all maps of a raster share; return the color bar's artists, and all as pixels."""
         font = FontProperties(family=self.style.font, size=self.style.label_size)
 
         def width(label: str) -> float:
             return float(self._agg.get_text_width_height_descent(label, font, False)[0])
 
         with quiet_fonts():
-            bar = color_bar(self.figure, self.style, self.scale, self.layout, width)
+            bar = color_bar(self.figure, self.style, scale, self.layout, width)
             for artist in (self.figure.patch, *bar):
                 artist.draw(self._agg)
-        return self._canvas.copy_from_bbox(self.figure.bbox)
+        return bar, self._canvas.copy_from_bbox(self.figure.bbox)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What all maps of a raster share: its colors, its color bar, and the background with it as pixels."""
+
+    scale: ColorScale
+    bar: list[Artist]
+    background: Any
 
 
 def _figure(style: Style, layout: Layout) -> Figure:

@@ -13,7 +13,10 @@ from typing import Any
 from forkmaps.errors import StyleError, nearest
 
 REGION_FIELDS = ("region.name", "region.title", "name")
-BAND_FIELDS = ("band.name", "band.unit", "band.number", "raster.name", "raster.unit", "valid_time")
+BAND_FIELDS = (
+    *("band.name", "band.unit", "band.number"),
+    *("raster.key", "raster.name", "raster.unit", "valid_time"),
+)
 STATISTICS_FIELDS = ("min", "max", "mean")
 """Of the values that the map shows, in the band's unit."""
 FILE_FIELDS = (*REGION_FIELDS, *BAND_FIELDS)
