@@ -237,6 +237,7 @@ def _logging(path: Path | None) -> Iterator[None]:
     from forkmaps.logfile import LOGGER, LogFile, Terminal
 
     root, ours = logging.getLogger(), logging.getLogger(LOGGER)
+    level = ours.level
     handlers: list[logging.Handler] = [Terminal()]
     if path is not None:
         log = LogFile(path)
@@ -256,6 +257,7 @@ def _logging(path: Path | None) -> Iterator[None]:
         raise
     finally:
         logging.captureWarnings(False)
+        ours.setLevel(level)
         if path is not None:
             faulthandler.disable()
         for handler in handlers:

@@ -1,0 +1,101 @@
+"""What is remarked while a function works: collected by text, logged with the region, counted by job."""
+
+import logging
+import os
+import warnings
+
+import pytest
+
+from forkmaps.pool import Done, Failed, Pool
+from forkmaps.remarks import LENGTH, MOST, Listening, heard, outcomes_told
+
+
+def remark(text):
+    warnings.warn(text, UserWarning, stacklevel=1)
+
+
+@pytest.mark.filterwarnings("default")
+def test_each_text_is_heard_once_in_a_block_and_again_in_the_next():
+    for _ in range(2):
+        with heard("Ohio") as remarks:
+            remark("odd")
+            remark("odd")
+            logging.getLogger("matplotlib.font_manager").warning("no font\n  at all")
+            logging.getLogger("matplotlib.font_manager").info("a font")
+        odd, font = remarks
+        assert odd.startswith("UserWarning: odd (test_remarks.py, line ")
+        assert font == "matplotlib.font_manager: no font at all"
+
+
+@pytest.mark.filterwarnings("default")
+def test_records_of_the_block_name_the_region_and_later_ones_do_not(caplog):
+    with heard("Ohio"):
+        remark("odd")
+    logging.getLogger("forkmaps").warning("after")
+    first, second = caplog.records
+    assert (first.name, first.region) == ("py.warnings", "Ohio")
+    assert not hasattr(second, "region")
+
+
+def test_the_users_filters_decide():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with heard("Ohio") as remarks:
+            remark("odd")
+    assert not remarks
+    with pytest.raises(UserWarning, match="odd"), heard("Ohio"):
+        remark("odd")  # tests have warnings be errors
+
+
+@pytest.mark.filterwarnings("default")
+def test_there_is_a_bound_to_texts_and_to_their_number():
+    with heard("Ohio") as remarks:
+        for number in range(2 * MOST):
+            remark(f"{number} " * 1000)
+    assert len(remarks) == MOST
+    assert {len(text) for text in remarks} == {LENGTH}
+
+
+@pytest.mark.filterwarnings("default")
+def test_nothing_stays_set_after_the_block_even_if_it_raises():
+    before = (warnings.showwarning, logging.getLogRecordFactory(), list(logging.getLogger().handlers))
+    with pytest.raises(ValueError, match="planted"), heard("Ohio"):
+        raise ValueError("planted")
+    assert before == (
+        warnings.showwarning,
+        logging.getLogRecordFactory(),
+        list(logging.getLogger().handlers),
+    )
+
+
+def draw(job):
+    remark(f"odd {job % 2}")
+    if job == 3:
+        raise ValueError("no cells")
+    if job == 4:
+        raise SystemExit("out")
+    if job == 5:
+        raise MemoryError("no room")
+    return None if job == 1 else job
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_pool_tells_the_function_s_outcomes_and_what_was_remarked_on_each(workers):
+    noted = {}
+    with Pool(Listening(draw, str), workers=workers) as pool:
+        told = outcomes_told(pool.run(range(6)), lambda job, remarks: noted.update({job: remarks}))
+        outcomes = {outcome.job: outcome for outcome in told}
+    done = {job: outcome.value for job, outcome in outcomes.items() if isinstance(outcome, Done)}
+    assert done == {0: 0, 1: None, 2: 2}
+    failed = {job: outcome for job, outcome in outcomes.items() if isinstance(outcome, Failed)}
+    assert {job: (one.cause, one.message) for job, one in failed.items()} == {
+        3: ("error", "ValueError: no cells"),
+        4: ("error", "SystemExit: out"),
+        5: ("error", "out of memory: MemoryError: no room"),
+    }
+    assert "in draw" in failed[3].traceback
+    assert (os.getpid() == failed[3].pid) == (workers == 0)
+    assert {job: [text[:18] for text in texts] for job, texts in noted.items()} == {
+        job: [f"UserWarning: odd {job % 2}"] for job in range(4)
+    }
