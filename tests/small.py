@@ -66,7 +66,7 @@ def make_layer(path, shapes, crs="EPSG:4326"):
     """Write a layer of shapes, each with its number as "name"."""
     pyogrio.raw.write(
         path,
-        geometry=shapely.to_wkb(np.array(shapes, object)),
+        geometry=shapely.to_wkb(np.array(shapes, object), flavor="iso"),
         field_data=[np.array([f"shape {i}" for i in range(len(shapes))], object)],
         fields=np.array(["name"], object),
         geometry_type="Unknown" if path.suffix != ".shp" else "Polygon",

@@ -58,17 +58,20 @@ def _usable(geometries: Iterable[Any], name: str) -> Geometries:
     """Return the lines and polygons among geometries, in two dimensions; say what is left out."""
     given = np.asarray(list(geometries), object)
     absent = shapely.is_missing(given) | shapely.is_empty(given)
-    shapes = shapely.get_parts(shapely.get_parts(shapely.force_2d(given[~absent])))
+    parts, owners = shapely.get_parts(shapely.force_2d(given[~absent]), return_index=True)
+    shapes, inner = shapely.get_parts(parts, return_index=True)
     drawable = np.isin(shapely.get_type_id(shapes), (*_LINES, *_AREAS)) & _finite(shapes)
     if not drawable.any():
         raise FeatureError(f"{name}: holds no polygons or lines to draw, in {len(given)} features")
     if not drawable.all() or absent.any():
-        log.warning(
-            "%s: left out %d features without geometry, and %d parts that are not polygons or lines",
-            name,
-            absent.sum(),
-            (~drawable).sum(),
-        )
+        faulty = np.flatnonzero(~absent)[owners[inner]][~drawable]
+        first = min(*np.flatnonzero(absent)[:1], *faulty[:1], len(given)) + 1
+        counts = {
+            "features without geometry": absent.sum(),
+            "parts that are no polygons or lines": len(faulty),
+        }
+        left_out = ", and ".join(f"{count} {what}" for what, count in counts.items() if count)
+        log.warning("%s: left out %s; the first in feature %d of %d", name, left_out, first, len(given))
     return np.asarray(shapes[drawable])
 
 
