@@ -1,4 +1,4 @@
-"""The fork pool, as its users see it: feed, time out, try again, replace the dead. It knows nothing of maps.
+"""The pool, as its users see it: feed, time out, try again, replace the dead. It knows nothing of maps.
 
     with Pool(draw, workers=4, timeout=60) as pool:
         for outcome in pool.run(jobs):
@@ -8,7 +8,9 @@
 
 A job's failure is a value; only what stops all work raises. The parts: `workers` is what happens in a child,
 `handles` is the parent's hold on one child, `crew` is the loop over all of them, `tasks` is what goes in and
-out.
+out, `messages` how that travels. Workers are forked (`forking`) or started anew (`launching`, `anew`,
+`parcel`); where this process can't be forked, one that was started anew is, the `supervisor`, whose `client`
+the pool is then. `hiring` chooses.
 """
 
 from __future__ import annotations
@@ -21,13 +23,24 @@ from typing import Generic, Self, TypeVar
 
 from forkmaps.errors import PoolError
 from forkmaps.pool.cpus import usable_cpus, worker_count
-from forkmaps.pool.crew import Crew
-from forkmaps.pool.forking import ForkStart
 from forkmaps.pool.handles import NEVER
+from forkmaps.pool.hands import Hands
+from forkmaps.pool.hiring import StartMethod, checked, hire
 from forkmaps.pool.messages import describe, stack
+from forkmaps.pool.orders import Orders
 from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, WorkerReport, memory_of
 
-__all__ = ["Cause", "Done", "Failed", "Outcome", "Pool", "WorkerReport", "usable_cpus", "worker_count"]
+__all__ = [
+    "Cause",
+    "Done",
+    "Failed",
+    "Outcome",
+    "Pool",
+    "StartMethod",
+    "WorkerReport",
+    "usable_cpus",
+    "worker_count",
+]
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -41,17 +54,18 @@ WORKER_MEMORY_MB = 1000.0
 
 
 class Pool(Generic[J, R]):
-    """Workers forked from this process, that call one function with many jobs.
+    """Workers that call one function with many jobs.
 
-    Make it once everything is loaded that the workers are to share, in a process with one thread. Workers are
-    forked when there is work for them, live as long as the pool, and are replaced when they die. What a job
-    starts itself (threads, processes) is its own to end.
+    Make it once everything is loaded that the workers are to share. Workers are started when there is work
+    for them, live as long as the pool, and are replaced when they die. What a job starts itself (threads,
+    processes) is its own to end.
 
     Parameters
     ----------
     function
-        Called in a worker with each job. It is inherited, not pickled: a closure or a lambda will do. Jobs
-        and values are pickled.
+        Called in a worker with each job; a closure or a lambda will do. Forked workers inherit it with all
+        that it refers to; others get it by cloudpickle, its large arrays in memory that they share,
+        read-only. Jobs and values are pickled.
     workers
         How many at most; None: one for each usable CPU; 0: none, the function is called in this process, for
         debuggers (there is no timeout then).
@@ -62,8 +76,8 @@ class Pool(Generic[J, R]):
     prepare
         Called in each worker before its first job.
     before_fork
-        Called in this process before each fork; what it raises is raised by `run`, unless it is a
-        `ForkmapsError` and there are other workers to go on with.
+        Called before each fork in the process that is forked; what it raises is raised by `run`, unless it is
+        a `ForkmapsError` and there are other workers to go on with, or `start_method` is "auto".
     after_fork
         Called first thing in each worker; not with 0 workers, when there is no other process.
     jobs_per_worker
@@ -72,10 +86,16 @@ class Pool(Generic[J, R]):
         MB (10^6 bytes) of memory of its own that a worker may gain before a new one takes its place, so that
         what leaks is given back; looked at every few seconds. None: no limit.
 
+    start_method
+        "fork": workers are copies of this process. "forkserver": they are copies of another process, started
+        anew, that is sent function and data once, and leads them. "spawn": each is started anew. "auto": fork
+        on Linux where this process has one Python thread and `before_fork` doesn't object, else forkserver;
+        spawn on Windows and macOS. The method of Python's multiprocessing is neither used nor changed.
+
     Raises
     ------
     PoolError
-        For a negative number of workers, or a timeout or a number of attempts that is not positive.
+        For a negative number of workers, a limit that is not positive, a start method that there is not.
     """
 
     def __init__(
@@ -90,6 +110,7 @@ class Pool(Generic[J, R]):
         after_fork: Callable[[], None] | None = None,
         jobs_per_worker: int | None = None,
         worker_memory_mb: float | None = WORKER_MEMORY_MB,
+        start_method: StartMethod = "auto",
     ) -> None:
         limits = {
             "timeout": timeout,
@@ -99,19 +120,20 @@ class Pool(Generic[J, R]):
         }
         for name, limit in limits.items():
             check_positive(name, NEVER if limit is None else limit)
-        size = worker_count(workers)
-        self._hands: Crew[J, R] | Solo[J, R] = (
-            Crew(
-                ForkStart(function, prepare, before_fork=before_fork, after_fork=after_fork),
-                size=size,
-                timeout=timeout or NEVER,
-                attempts=attempts,
-                jobs_per_worker=jobs_per_worker or NEVER,
-                worker_memory_mb=worker_memory_mb or NEVER,
-            )
-            if size
-            else Solo(function, prepare)
+        checked(start_method)
+        self._method: StartMethod = start_method
+        self._orders = Orders(
+            function=function,
+            prepare=prepare,
+            before_fork=before_fork,
+            after_fork=after_fork,
+            size=worker_count(workers),
+            timeout=timeout or NEVER,
+            attempts=attempts,
+            jobs_per_worker=jobs_per_worker or NEVER,
+            worker_memory_mb=worker_memory_mb or NEVER,
         )
+        self._hands: Hands[J, R] | Solo[J, R] | None = None
         self._running = False
         self._closed = False
         self._report: tuple[WorkerReport, ...] = ()
@@ -128,13 +150,14 @@ class Pool(Generic[J, R]):
             If no worker can be started, the pool is closed, or it is in the middle of another run.
         """
         self._check_free()
+        hands = self._hire()
         self._running = True
         try:
-            for outcome in self._hands.work(jobs):
+            for outcome in hands.work(jobs):
                 yield outcome
                 self._check_open()
         except BaseException:
-            self._hands.kill()
+            hands.kill()
             raise
         finally:
             self._running = False
@@ -145,18 +168,19 @@ class Pool(Generic[J, R]):
         Those alive are measured, which takes some 10 ms for each 500 MB; once the pool is closed, the figures
         are those of just before.
         """
-        return self._report if self._closed else self._hands.report()
+        return self._report if self._closed or self._hands is None else self._hands.report()
 
     def close(self) -> None:
         """End all workers: the idle ones by themselves, others by force. The pool can't be used any more."""
         if self._closed:
             return
-        self._report = self._hands.report()
+        self._report = self.report()
         self._closed = True
-        try:
-            self._hands.dismiss()
-        finally:
-            self._hands.close()
+        if self._hands is not None:
+            try:
+                self._hands.dismiss()
+            finally:
+                self._hands.close()
 
     def __enter__(self) -> Self:
         return self
@@ -164,9 +188,16 @@ class Pool(Generic[J, R]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
+        if error is not None and self._hands is not None and not self._closed:
             self._hands.kill()
         self.close()
+
+    def _hire(self) -> Hands[J, R] | Solo[J, R]:
+        """Find those who do the work; only now, since what may be forked now may not have been before."""
+        if self._hands is None:
+            orders = self._orders
+            self._hands = hire(orders, self._method) if orders.size else Solo(orders.function, orders.prepare)
+        return self._hands
 
     def _check_free(self) -> None:
         self._check_open()

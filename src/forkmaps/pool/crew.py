@@ -21,7 +21,7 @@ from forkmaps.pool.handles import NEVER, Worker, signals_blocked
 from forkmaps.pool.hands import BY_REFERENCE, POLL_INTERVAL, Codec, Hands
 from forkmaps.pool.messages import GarbledError, describe, shown, stack
 from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, Task, WorkerReport, memory_of
-from forkmaps.pool.workers import Answer, Raised, Ready, Returned
+from forkmaps.pool.workers import Answer, Logged, Raised, Ready, Returned
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -186,7 +186,7 @@ class Crew(Hands[J, R]):
         """Return the seconds until a look is due even if nothing happens; None: never."""
         now = time.monotonic()
         looks = (now + POLL_INTERVAL if worker.child.pidfd is None else NEVER for worker in self.workers)
-        due = min(*looks, *(worker.deadline for worker in self.workers), NEVER)
+        due = min((*looks, *(worker.deadline for worker in self.workers), NEVER))
         return None if due == NEVER else max(0.0, due - now)
 
     # More workers
@@ -274,6 +274,8 @@ class Crew(Hands[J, R]):
         if worker.verdict is not None:
             return  # too late
         match answer:
+            case Logged():
+                logging.getLogger(answer.record.name).handle(answer.record)
             case Ready():
                 worker.ready, worker.deadline = True, NEVER
                 self._start.welcome(worker)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from forkmaps.pool.children import Child
 from forkmaps.pool.handles import Handle, Worker, close_all
-from forkmaps.pool.workers import Brief, Closable, be_worker, flush_streams
+from forkmaps.pool.workers import Brief, Closable, Origin, be_worker, flush_streams
 
 J = TypeVar("J")
 H = TypeVar("H", bound=Handle)
@@ -32,6 +32,10 @@ class ForkStart:
         What each worker calls with its jobs, and before the first of them; inherited, not pickled.
     before_fork, after_fork
         What to call in this process before each fork, and in each worker before anything else.
+    abroad
+        Whether this process is a supervisor, whose workers do another process's jobs.
+    not_theirs
+        What workers must let go of, beside the ends of their siblings' sockets.
     """
 
     def __init__(
@@ -41,7 +45,11 @@ class ForkStart:
         *,
         before_fork: Callable[[], None] | None = None,
         after_fork: Callable[[], None] | None = None,
+        abroad: bool = False,
+        not_theirs: Sequence[Closable] = (),
     ) -> None:
+        self._abroad = abroad
+        self._not_theirs = not_theirs
         self._function = function
         self._prepare = in_turn(after_fork, prepare)
         self._before_fork = before_fork
@@ -55,10 +63,18 @@ class ForkStart:
 
     def worker(self, siblings: Sequence[Worker[J]], mask: set[int]) -> Worker[J]:
         """Fork a worker. Called with signals blocked; raises OSError where that fails."""
-        brief = Brief(self._function, self._prepare, **parent())
+        brief = Brief(self._function, self._prepare, abroad=self._abroad)
+        origin = Origin(**parent())
 
         def be(channel: socket.socket, last_words: socket.socket, not_ours: list[Closable]) -> None:
-            be_worker(brief, channel, last_words, not_ours=[*not_ours, *siblings], mask=mask)
+            be_worker(
+                brief,
+                origin,
+                channel,
+                last_words,
+                not_ours=[*not_ours, *siblings, *self._not_theirs],
+                mask=mask,
+            )
 
         return fork_into(be, Worker)
 
@@ -91,7 +107,7 @@ class Garbage:
 
 
 def parent() -> dict[str, Any]:
-    """Return what a child is to know of this process: the fields of `Brief` of these names."""
+    """Return what a child is to know of this process: the fields of `Origin`."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     return {"parent": os.getpid(), "dies_with_parent": in_main_thread}
 

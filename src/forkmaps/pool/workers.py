@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
+import logging
 import os
 import pickle
 import signal
@@ -24,6 +25,8 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from logging.handlers import QueueHandler
 from typing import Any, NoReturn, Protocol, TypeAlias
 
 from forkmaps.pool import messages
@@ -31,6 +34,9 @@ from forkmaps.pool.messages import PICKLE_PROTOCOL, Part, TravelError, describe,
 
 EXIT_OUT_OF_MEMORY = 86
 """Exit code of a worker that had not even the memory to say that it had none; nothing else uses it."""
+
+LOGGER = "forkmaps"
+"""The logger of the package, above those of its modules."""
 
 PR_SET_PDEATHSIG = 1
 """`prctl` option, from linux/prctl.h: the signal to get when the thread that forked us ends."""
@@ -66,7 +72,14 @@ class Raised:
     last: bool = False
 
 
-Answer: TypeAlias = Ready | Returned | Raised
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Something was logged, which the parent's handlers are to see."""
+
+    record: logging.LogRecord
+
+
+Answer: TypeAlias = Ready | Returned | Raised | Logged
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +92,30 @@ class Brief:
         Called with each job; its value is the result.
     prepare
         Called once, before the first job.
-    parent
-        The parent's process id.
-    dies_with_parent
-        Whether the kernel may kill the worker when the thread that started it ends (see `die_with_parent`).
-    by_value
-        Whether values may hold functions and classes that the parent can't import.
+    abroad
+        Whether the worker was not forked from the process whose jobs it does: then it sends what it logs, and
+        values may hold functions and classes that only stand in the main script there.
     """
 
     function: Callable[[Any], Any]
     prepare: Callable[[], None] | None
+    abroad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a process comes from.
+
+    Attributes
+    ----------
+    parent
+        The parent's process id.
+    dies_with_parent
+        Whether the kernel may kill the process when the thread that started it ends (see `die_with_parent`).
+    """
+
     parent: int
     dies_with_parent: bool
-    by_value: bool = False
 
 
 class Closable(Protocol):
@@ -103,20 +127,36 @@ class Closable(Protocol):
 
 def be_worker(
     brief: Brief,
+    origin: Origin,
     channel: socket.socket,
     last_words: socket.socket,
     *,
     not_ours: Iterable[Closable],
     mask: Iterable[int],
 ) -> NoReturn:
-    """Be a worker until end of file, then end this process. Called in the child, with signals blocked.
+    """Be a worker until end of file, then end this process. See `become` for the parameters."""
+    become(partial(serve, brief, channel), origin, channel, last_words, not_ours=not_ours, mask=mask)
+
+
+def become(
+    life: Callable[[], None],
+    origin: Origin,
+    channel: socket.socket,
+    last_words: socket.socket,
+    *,
+    not_ours: Iterable[Closable],
+    mask: Iterable[int],
+) -> NoReturn:
+    """Live a life, then end this process. Called in the child, with signals blocked.
 
     Parameters
     ----------
-    brief
+    life
         What to do.
+    origin
+        Where this process comes from.
     channel
-        This worker's end of its socket pair.
+        This process's end of its socket pair.
     last_words
         Where stacks are written in a crash or after too long a time; read by the parent after our death.
     not_ours
@@ -129,8 +169,8 @@ def be_worker(
     try:
         for end in not_ours:
             end.close()
-        settle(brief, channel, last_words, mask)
-        serve(brief, channel)
+        settle(origin, channel, last_words, mask)
+        life()
         code = 0
     except MemoryError:
         code = EXIT_OUT_OF_MEMORY
@@ -143,15 +183,16 @@ def be_worker(
         os._exit(code)
 
 
-def settle(brief: Brief, channel: socket.socket, last_words: socket.socket, mask: Iterable[int]) -> None:
-    """Turn this copy of the parent into a process of its own."""
+def settle(origin: Origin, channel: socket.socket, last_words: socket.socket, mask: Iterable[int]) -> None:
+    """Turn this copy or child of the parent into a process of its own."""
     channel.setblocking(True)
     last_words.setblocking(False)  # nobody reads while we live
-    if brief.dies_with_parent:
-        die_with_parent(brief.parent)
+    if origin.dies_with_parent:
+        die_with_parent(origin.parent)
     reset_signals()
     if sys.platform != "win32":  # which lacks all of this
         faulthandler.enable(last_words.fileno())
+        faulthandler.unregister(signal.SIGTERM)  # or it would not notice that its handler is gone
         faulthandler.register(signal.SIGTERM, last_words.fileno(), chain=True)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     sys.stdin = open(os.devnull)  # noqa: SIM115 - the parent's input is the parent's; open as long as we live
@@ -182,6 +223,8 @@ def reset_signals() -> None:
 
 def serve(brief: Brief, channel: socket.socket) -> None:
     """Answer job after job until end of file, or until an answer was the last."""
+    if brief.abroad:
+        send_logs(partial(messages.send, channel))
     answer: Answer = start(brief)
     me = os.getpid()
     send(channel, answer)
@@ -217,13 +260,13 @@ def work(brief: Brief, request: Sequence[Part]) -> Answer:
         begin = time.perf_counter()
         value = brief.function(job)
         seconds = time.perf_counter() - begin
-        return Returned(pickled_result(value, brief.by_value), seconds)
+        return Returned(pickled_result(value, by_value=brief.abroad), seconds)
     except BaseException as error:
         seconds = time.perf_counter() - begin
         return Raised(describe(error), stack(error), seconds, last=isinstance(error, MemoryError))
 
 
-def pickled_result(value: object, by_value: bool) -> list[Part]:
+def pickled_result(value: object, *, by_value: bool) -> list[Part]:
     """Pickle a value; by value only what can't be pickled otherwise, since that takes longer."""
     try:
         return pickled(value, "the result")
@@ -246,6 +289,26 @@ def parts_of(answer: Answer) -> list[Part]:
     if isinstance(answer, Returned):
         value, answer = answer.value, replace(answer, value=())
     return [pickle.dumps(answer, protocol=PICKLE_PROTOCOL), *value]
+
+
+def send_logs(post: Callable[[Sequence[Part]], None]) -> None:
+    """From now on, send what this package logs, and handle none of it here."""
+    logger = logging.getLogger(LOGGER)
+    logger.handlers[:] = [Courier(post)]
+    logger.propagate = False
+
+
+class Courier(QueueHandler):
+    """Sends records to the parent, their messages made up and their exceptions as text."""
+
+    def __init__(self, post: Callable[[Sequence[Part]], None]) -> None:
+        super().__init__(queue=None)  # type: ignore[arg-type]
+        self._post = post
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Send a record."""
+        with suppress(OSError):  # the parent is gone
+            self._post(parts_of(Logged(record)))
 
 
 def receive(channel: socket.socket) -> Sequence[Part] | None:
