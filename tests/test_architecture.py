@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "encode": {"errors"},
     "figures": {"errors", "encode"},
     "progress": set(),
-    "grid": {"errors", "pool", "encode", "figures", "progress"},
+    "drawers": {"pool", "figures"},
+    "grid": {"errors", "pool", "encode", "figures", "drawers", "progress"},
     "plan": {"errors", "regions", "projection", "names", "raster", "shared", "style", "job"},
     "manifest": {
         "errors",
@@ -63,6 +64,7 @@ MAY_IMPORT = {
         "remarks",
         "outcomes",
     },
+    "sweeps": {"errors", "names", "output", "style", "pool", "figures", "drawers", "progress", "plan"},
     "mapset": {"errors", "regions", "projection", "cache", "raster", "shared", "style", "plan"},
     "bundled": set(),
     "doctor": {

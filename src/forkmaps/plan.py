@@ -112,8 +112,8 @@ def plan_maps(
     return Plan(maps, folder, style, lines, name)
 
 
-def file_template(file: str) -> Template:
-    """Return the template of file names, which must end with the suffix of a format.
+def file_template(file: str, known: Sequence[str] = FILE_FIELDS) -> Template:
+    """Return the template of file names of these fields, which must end with the suffix of a format.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def file_template(file: str) -> Template:
     """
     if Path(file).suffix.lower().lstrip(".") not in FORMATS:
         raise OutputError(f'file "{file}" must end with one of .{", .".join(FORMATS)}')
-    return Template(file, FILE_FIELDS)
+    return Template(file, known)
 
 
 def _one_file_for_all(file: str, rasters: Mapping[str, Raster]) -> str:

@@ -14,12 +14,12 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+from forkmaps.drawers import drawing_pool
 from forkmaps.encode import Picture
 from forkmaps.errors import DrawingError
-from forkmaps.figures import draw_off_screen, figure_pixels, own_figures
+from forkmaps.figures import figure_pixels, own_figures
 from forkmaps.grid.items import Items, Job
-from forkmaps.pool import Failed, Pool, worker_count
-from forkmaps.pool.forkable import after_fork, check_forkable
+from forkmaps.pool import Failed
 from forkmaps.progress import Progress
 
 PlotFunction: TypeAlias = Callable[[Any, Figure, Any], object]
@@ -116,12 +116,9 @@ def draw_panels(
     """Draw all panels; return them by the numbers of their items."""
     panels: dict[int, Panel] = {}
     with nullcontext() if in_memory else tempfile.TemporaryDirectory(prefix="forkmaps-") as folder:
-        pool = Pool(
-            replace(drawer, folder=folder).draw,
-            workers=_workers(max_workers, drawer.items.total),
-            before_fork=check_forkable,
-            after_fork=_be_a_worker,
-        )
+        draw = replace(drawer, folder=folder).draw
+        workers = None if max_workers == _AS_MANY_AS_POSSIBLE else max_workers
+        pool = drawing_pool(draw, jobs=drawer.items.total, workers=workers)
         with pool, progress:
             for outcome in pool.run(drawer.items.jobs()):
                 panels[outcome.job.index] = (
@@ -137,13 +134,3 @@ def _received(pixels: Picture | Path) -> Picture:
     loaded: Picture = np.load(pixels)
     pixels.unlink()
     return loaded
-
-
-def _workers(most: int | None, panels: int) -> int:
-    wanted = worker_count(None if most == _AS_MANY_AS_POSSIBLE else most)
-    return min(wanted, max(panels, 1))
-
-
-def _be_a_worker() -> None:
-    after_fork()
-    draw_off_screen()
