@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from forkmaps.features import BoundaryFeature
 from forkmaps.manifest import fingerprint
-from forkmaps.manifest.fingerprint import fingerprints, job_fingerprint, set_fingerprint
+from forkmaps.manifest.fingerprint import Fingerprints, job_fingerprint, set_fingerprint
 from forkmaps.plan import Plan, PlannedMap
 from forkmaps.projection import projection_from_cartopy, view_of
 from forkmaps.raster import Band, Raster
@@ -56,6 +56,10 @@ def plan(regions=REGIONS, *, bands=1, suffix=".png", style=STYLE, lines=LINES, f
     jobs = [Job(region, band) for region in regions for band in range(bands)]
     maps = tuple(PlannedMap(job, Path(f"{folder}/{job.region.name}-{job.band}{suffix}")) for job in jobs)
     return Plan(maps, Path(folder), style, lines, "test")
+
+
+def fingerprints(data, planned):
+    return Fingerprints(data, planned).of(planned.maps)
 
 
 def changed(data=DATA, now=None, *, since=None):

@@ -44,7 +44,7 @@ def record(manifest, path, fingerprint=A, **options):
 
 def fail(manifest, path, error="ValueError: no", **options):
     options = {"region": path.stem, "band": 1, "seconds": 0.04, **options}
-    manifest.record_failed(path, A, error, **options)
+    manifest.record_failed(path, error, **options)
 
 
 def drawn_before(folder, *names):
@@ -62,7 +62,7 @@ def lines(folder):
 
 def done(folder, *paths, fingerprint=A, **options):
     with Manifest.open(folder, **options) as manifest:
-        return [manifest.is_done(path, fingerprint) for path in paths]
+        return [manifest.drawn_from(path) == fingerprint for path in paths]
 
 
 # What is done
@@ -87,8 +87,7 @@ def test_of_a_map_s_lines_the_last_one_counts(tmp_path):
     draw(tmp_path, "a.png", b"another map")
     with Manifest.open(tmp_path) as manifest:
         record(manifest, path, B)
-        assert manifest.is_done(path, B)
-        assert not manifest.is_done(path, A)
+        assert manifest.drawn_from(path) == B
     assert done(tmp_path, path, fingerprint=B) == [True]
 
 
@@ -171,7 +170,7 @@ def test_a_map_that_failed_is_not_done_and_has_failed_before(tmp_path):
     with Manifest.open(tmp_path) as manifest:
         fail(manifest, path)
     with Manifest.open(tmp_path) as manifest:
-        assert not manifest.is_done(path, A)
+        assert manifest.drawn_from(path) != A
         assert manifest.failed_before(path)
 
 
@@ -423,7 +422,7 @@ def test_a_line_that_is_written_in_parts_is_whole(tmp_path, monkeypatch):
 
 def test_a_path_outside_of_the_folder_has_no_entry(tmp_path):
     with Manifest.open(tmp_path) as manifest, pytest.raises(ValueError, match="subpath"):
-        manifest.is_done(tmp_path.parent / "a.png", A)
+        manifest.drawn_from(tmp_path.parent / "a.png")
 
 
 def test_closing_twice_does_no_harm(tmp_path):
@@ -486,15 +485,25 @@ def planned_after(folder):
 def test_what_is_drawn_is_what_is_not_done_or_as_asked_for(tmp_path, options, to_draw):
     planned = planned_after(tmp_path)
     with Manifest.open(tmp_path) as manifest:
-        drawn, skipped = choose(planned, manifest, [A] * 4, **options)
+        drawn, skipped = choose(planned, manifest, lambda maps: [A] * len(maps), **options)
     assert [one.path.stem for one in drawn] == to_draw
     assert set(drawn) | set(skipped) == set(planned)
     assert len(drawn) + len(skipped) == 4
 
 
-def test_a_plan_and_fingerprints_of_different_length_are_a_mistake(tmp_path):
-    with Manifest.open(tmp_path) as manifest, pytest.raises(ValueError, match="shorter"):
-        choose([Planned(tmp_path / "a.png")], manifest, [])
+def test_what_is_drawn_anyway_is_not_asked_for(tmp_path):
+    planned, asked = planned_after(tmp_path), []
+
+    def fingerprints_of(maps):
+        asked.extend(one.path.stem for one in maps)
+        return [A] * len(maps)
+
+    with Manifest.open(tmp_path) as manifest:
+        choose(planned, manifest, fingerprints_of, force=True)
+        choose(planned, manifest, fingerprints_of, only_failed=True)
+        assert asked == []
+        choose(planned, manifest, fingerprints_of)
+    assert asked == ["done", "outdated"]
 
 
 # Speed
@@ -511,6 +520,6 @@ def test_a_hundred_thousand_lines_are_read_in_half_a_second(tmp_path):
     begin = time.process_time()
     with Manifest.open(tmp_path) as manifest:
         took = time.process_time() - begin
-        assert manifest.is_done(path, A)
+        assert manifest.drawn_from(path) == A
         assert manifest.failed_before(tmp_path / "99999.png")
     assert took < 0.5

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from forkmaps.features import BoundaryFeature
+from forkmaps.plotter import plotter_of
 from forkmaps.projection import MapProjection
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
@@ -34,6 +35,10 @@ def shared():
     projection = MapProjection(CONIC)
     square = BoundaryFeature([shapely.box(-103, 37, -97, 43)], "OGC:CRS84", projection)
     return SharedData(raster, {"square": square}, projection)
+
+
+def renderer_of(shared, style, lines=None, draw=None):
+    return Renderer(shared, style, lines, draw and plotter_of(draw))
 
 
 def contours(axes, shared, region):
@@ -70,7 +75,7 @@ def plain(draw, shared, renderer):
 
 @pytest.mark.parametrize("draw", [contours, points, wind, labels])
 def test_looks_as_on_plain_cartopy_axes(shared, draw):
-    renderer = Renderer(shared, BARE, {}, draw)
+    renderer = renderer_of(shared, BARE, {}, draw)
     ours = renderer.picture(Job(PLAINS)).copy()
     theirs = plain(draw, shared, renderer)
     assert (theirs != 255).any(axis=2).sum() > 100
@@ -78,8 +83,8 @@ def test_looks_as_on_plain_cartopy_axes(shared, draw):
 
 
 def test_stands_over_the_raster(shared):
-    without = Renderer(shared, COLORED).picture(Job(PLAINS)).copy()
-    drawn = Renderer(shared, COLORED, draw=points).picture(Job(PLAINS))
+    without = renderer_of(shared, COLORED).picture(Job(PLAINS)).copy()
+    drawn = renderer_of(shared, COLORED, draw=points).picture(Job(PLAINS))
     changed = (drawn != without).any(axis=2)
     assert 100 < changed.sum() < changed.size / 4
     assert (drawn[changed] == (255, 0, 0, 255)).all(axis=1).sum() > 20
@@ -96,7 +101,7 @@ def test_lines_over_what_has_a_lower_zorder(shared):
             filled(axes, shared, region)
             axes.collections[-1].set_zorder(zorder)
 
-        renderer = Renderer(shared, BARE, {"square": Line(linewidth=2, color="red")}, draw)
+        renderer = renderer_of(shared, BARE, {"square": Line(linewidth=2, color="red")}, draw)
         return (renderer.picture(Job(PLAINS)) == color).all(axis=2).sum()
 
     assert count((255, 0, 0, 255), zorder=0.5) > 100
@@ -111,10 +116,10 @@ def test_nothing_is_left_on_the_next_map(shared):
             axes.patch.set_visible(True)
             axes.figure.text(0.1, 0.1, "beside the map")
 
-    renderer = Renderer(shared, COLORED, draw=draw)
+    renderer = renderer_of(shared, COLORED, draw=draw)
     first = renderer.picture(Job(PLAINS)).copy()
     north = renderer.picture(Job(NORTH)).copy()
-    np.testing.assert_array_equal(north, Renderer(shared, COLORED).picture(Job(NORTH)))
+    np.testing.assert_array_equal(north, renderer_of(shared, COLORED).picture(Job(NORTH)))
     np.testing.assert_array_equal(renderer.picture(Job(PLAINS)), first)
 
 
@@ -123,16 +128,16 @@ def test_keeps_the_map_in_its_place(shared):
         axes.set_global()
         axes.set_position([0, 0, 0.1, 0.1])
 
-    drawn = Renderer(shared, COLORED, draw=draw).picture(Job(PLAINS))
-    np.testing.assert_array_equal(drawn, Renderer(shared, COLORED).picture(Job(PLAINS)))
+    drawn = renderer_of(shared, COLORED, draw=draw).picture(Job(PLAINS))
+    np.testing.assert_array_equal(drawn, renderer_of(shared, COLORED).picture(Job(PLAINS)))
 
 
 def test_its_title_takes_the_place_of_the_styles(shared):
     def draw(axes, shared, region):
         axes.set_title("Mine")
 
-    titled = Renderer(shared, COLORED.model_copy(update={"title": "Mine"})).picture(Job(PLAINS))
-    np.testing.assert_array_equal(Renderer(shared, COLORED, draw=draw).picture(Job(PLAINS)), titled)
+    titled = renderer_of(shared, COLORED.model_copy(update={"title": "Mine"})).picture(Job(PLAINS))
+    np.testing.assert_array_equal(renderer_of(shared, COLORED, draw=draw).picture(Job(PLAINS)), titled)
 
 
 def test_its_settings_end_with_it(shared):
@@ -142,7 +147,7 @@ def test_its_settings_end_with_it(shared):
         mpl.rcParams["font.size"] = 30
 
     before = mpl.rcParams["font.size"]
-    Renderer(shared, COLORED, draw=draw).picture(Job(PLAINS))
+    renderer_of(shared, COLORED, draw=draw).picture(Job(PLAINS))
     assert mpl.rcParams["font.size"] == before
 
 
@@ -151,13 +156,13 @@ def test_an_accidental_write_is_refused(shared):
         shared.data[0, 0, 0] = 1.0
 
     with pytest.raises(ValueError, match=r"view|read-only"):
-        Renderer(shared, COLORED, draw=draw).picture(Job(PLAINS))
+        renderer_of(shared, COLORED, draw=draw).picture(Job(PLAINS))
 
 
 @pytest.mark.parametrize("format", ["pdf", "svg"])
 def test_goes_into_vector_files(shared, format):
-    with_it = Renderer(shared, COLORED, draw=wind)
+    with_it = renderer_of(shared, COLORED, draw=wind)
     content = with_it.vector(Job(PLAINS), format)
-    assert len(content) > len(Renderer(shared, COLORED).vector(Job(PLAINS), format)) + 500
+    assert len(content) > len(renderer_of(shared, COLORED).vector(Job(PLAINS), format)) + 500
     with_it.picture(Job(NORTH))
     assert with_it.vector(Job(PLAINS), format) == content

@@ -7,26 +7,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
-from forkmaps.encode import encode_png, encode_webp
-from forkmaps.errors import DiskFullError
-from forkmaps.job import Job
+from forkmaps.mapdrawer import MapDrawer
 from forkmaps.manifest import Manifest, choose
-from forkmaps.manifest.entries import file_state
-from forkmaps.manifest.fingerprint import fingerprints
-from forkmaps.outcomes import Drawn, NoRoom, Outcomes
-from forkmaps.output import locked, make_folders, sweep_stale, write_apart
+from forkmaps.manifest.fingerprint import Fingerprints
+from forkmaps.outcomes import Outcomes
+from forkmaps.output import locked, make_folders, sweep_stale
 from forkmaps.plan import Plan, PlannedMap
-from forkmaps.pool import Pool, WorkerReport
+from forkmaps.pool import Pool, StartMethod, WorkerReport
 from forkmaps.pool.forkable import after_fork, check_forkable
 from forkmaps.progress import Progress
 from forkmaps.remarks import Listening, outcomes_told
 from forkmaps.report import DONE, RUNNING, Report
-from forkmaps.shared import SharedData, raster_reads, shared_data
-
-if TYPE_CHECKING:
-    from forkmaps.render import Renderer
+from forkmaps.shared import SharedData
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +45,8 @@ class Run:
         Stop at the first map that fails.
     wait : bool
         Wait for another run that writes in the folder, instead of being refused.
+    start_method : str
+        How workers come into being: "auto", "fork", "forkserver" or "spawn"; see `forkmaps.pool.Pool`.
     """
 
     workers: int | None = None
@@ -60,41 +55,7 @@ class Run:
     only_failed: bool = False
     fail_fast: bool = False
     wait: bool = False
-
-
-class MapDrawer:
-    """Draws planned maps in a worker: one renderer, made there, for all of the worker's maps."""
-
-    def __init__(self, plan: Plan, reads_before: int) -> None:
-        # Here, since it brings all of matplotlib: not for a run without work, and not in each worker anew.
-        from forkmaps.render import Renderer
-
-        self.plan, self.reads_before = plan, reads_before
-        self._make = Renderer
-        self._renderer: Renderer | None = None
-
-    def prepare(self) -> None:
-        """Make this process ready for its first map."""
-        self._renderer = self._make(shared_data(), self.plan.style, self.plan.lines)
-
-    def draw(self, planned: PlannedMap) -> Drawn | NoRoom:
-        """Draw one map and write it beside its path; the parent puts it in place."""
-        assert self._renderer is not None, "prepare() comes first"
-        data = picture_bytes(self._renderer, planned.job, planned.path.suffix.lower())
-        try:
-            temporary = write_apart(planned.path, data)
-        except DiskFullError as error:
-            return NoRoom(str(error))
-        return Drawn(temporary, file_state(temporary), raster_reads() - self.reads_before)
-
-
-def picture_bytes(renderer: Renderer, job: Job, suffix: str) -> bytes:
-    """Draw a job and return it as the bytes of a file with a suffix: .png, .webp, .pdf or .svg."""
-    if suffix == ".png":
-        return encode_png(renderer.picture(job), dpi=renderer.style.dpi)
-    if suffix == ".webp":
-        return encode_webp(renderer.picture(job))
-    return renderer.vector(job, "pdf" if suffix == ".pdf" else "svg")
+    start_method: StartMethod = "auto"
 
 
 def draw_maps(
@@ -103,7 +64,8 @@ def draw_maps(
     """Draw planned maps with forked workers that read `shared` through copy-on-write memory.
 
     A map is skipped when its file is there and nothing that shapes it has changed since: the raster's values
-    in its own window, boundaries, style, region, forkmaps itself.
+    in its own window, boundaries, style, region, forkmaps itself. Maps that a user's function draws on are
+    never skipped.
 
     Parameters
     ----------
@@ -119,7 +81,7 @@ def draw_maps(
     Raises
     ------
     ForkUnsafe
-        A worker forked from this process could hang.
+        A worker forked from this process could hang, and "fork" was asked for.
     PoolError
         The workers as a whole failed. (One map's failure is told in the report.)
     OutputError
@@ -133,16 +95,16 @@ def draw_maps(
         sweep_stale(plan.folder)
         # What every worker would otherwise compute for itself is computed before the fork.
         shared.warm()
-        prints = dict(zip((one.path for one in plan.maps), fingerprints(shared, plan), strict=True))
-        to_draw, skipped = choose(
-            plan.maps, manifest, list(prints.values()), force=run.force, only_failed=run.only_failed
-        )
-        kept = Outcomes(shared, plan, manifest, prints, len(skipped), begin)
+        prints = Fingerprints(shared, plan)
+        # Nothing tells whether a user's function has changed, so that its maps are drawn always.
+        force = run.force or plan.plotter is not None
+        to_draw, skipped = choose(plan.maps, manifest, prints.of, force=force, only_failed=run.only_failed)
+        kept = Outcomes(shared, plan, manifest, len(skipped), begin)
         _log.info("%s: %d of %d maps to draw, to %s", plan.name, len(to_draw), len(plan.maps), plan.folder)
         # Of a run that is killed, this is what is left.
         kept.report(state=RUNNING).write()
         try:
-            state, workers = _draw_all(shared, plan, to_draw, run, kept, progress)
+            state, workers = _draw_all(shared, plan, prints, to_draw, run, kept, progress)
         except BaseException as error:
             kept.report_stop(error)
             raise
@@ -158,6 +120,7 @@ def draw_maps(
 def _draw_all(
     shared: SharedData,
     plan: Plan,
+    prints: Fingerprints,
     to_draw: Sequence[PlannedMap],
     run: Run,
     kept: Outcomes,
@@ -166,15 +129,16 @@ def _draw_all(
     """Draw maps; return the state that the run is in then, and what the workers did."""
     if not to_draw:
         return DONE, ()
-    state, drawer = DONE, MapDrawer(plan, raster_reads())
+    state, drawer = DONE, MapDrawer(shared, plan, prints)
     pool = Pool(
         Listening(drawer.draw, _region_of),
         workers=run.workers,
         timeout=run.timeout,
         prepare=drawer.prepare,
-        before_fork=partial(check_forkable, shared.arrays(), foreign_code=False),
+        before_fork=partial(check_forkable, shared.arrays(), foreign_code=plan.plotter is not None),
         after_fork=after_fork,
         jobs_per_worker=_MAPS_PER_WORKER,
+        start_method=run.start_method,
     )
     with pool, progress(len(to_draw)) as bar:
         kept.show(bar)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from forkmaps.errors import OutputError, RegionError
 from forkmaps.job import Job, template_fields
 from forkmaps.names import check_outputs, safe_name
+from forkmaps.plotter import Plotter, plotter_of
 from forkmaps.projection import MapProjection
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
@@ -47,6 +48,7 @@ class Plan:
     style: Style
     lines: Mapping[str, Line]
     name: str
+    plotter: Plotter | None = None
 
 
 def plan_maps(
@@ -59,6 +61,7 @@ def plan_maps(
     file: str = "{region.name}.png",
     name: str = "maps",
     rasters: Sequence[str] | Literal["all"] = ("",),
+    draw: Callable[..., Any] | None = None,
 ) -> Plan:
     """Plan the pictures of a set: each region at each band of the raster.
 
@@ -78,9 +81,13 @@ def plan_maps(
         Of the set, for reports.
     rasters : sequence of str, or "all"
         Names of the rasters to draw, each with the one style; default: the first alone.
+    draw : callable
+        A function of your own: (axes, shared, region) adds to each map, (region) draws a figure in its place.
 
     Raises
     ------
+    DrawingError
+        The function can be called in neither way.
     RasterError
         There is no raster of such a name.
     RegionError
@@ -91,6 +98,7 @@ def plan_maps(
         Two pictures would have one file.
     """
     style, folder, template = style or Style(), Path(folder), file_template(file)
+    plotter = None if draw is None else plotter_of(draw)
     Layout.of(style)
     check_templates(regions, style, template)
     drawn = {key: shared.raster_named(key) for key in (shared.rasters if rasters == "all" else rasters)}
@@ -109,7 +117,7 @@ def plan_maps(
     maps = tuple(PlannedMap(job, path) for job, path in zip(jobs, paths, strict=True))
     if lines is None:
         lines = dict.fromkeys(shared.features, Line())
-    return Plan(maps, folder, style, lines, name)
+    return Plan(maps, folder, style, lines, name, plotter)
 
 
 def file_template(file: str, known: Sequence[str] = FILE_FIELDS) -> Template:

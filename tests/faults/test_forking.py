@@ -22,7 +22,7 @@ import pyproj
 import pytest
 from affine import Affine
 
-from forkmaps import batch
+from forkmaps import mapdrawer
 from forkmaps.batch import Run, draw_maps
 from forkmaps.doctor.trial import trial_data
 from forkmaps.errors import ForkUnsafe
@@ -70,6 +70,7 @@ RASTER = """
     from forkmaps.pool import Done, Pool
 
     GUARD = {"before_fork": check_forkable, "after_fork": after_fork}
+    FORK = {"start_method": "fork"}
     PATH, SIZE = os.environ["RASTER"], 1024
     VALUES = numpy.random.default_rng(0).random((SIZE, SIZE), dtype="float32")
 
@@ -97,7 +98,7 @@ RASTER = """
         # How many were right, wrong, failed, and out of time; or the error.
         found = dict.fromkeys(("right", "wrong", "error", "timeout", "died"), 0)
         try:
-            with Pool(function, workers=workers, timeout=timeout, **guard) as pool:
+            with Pool(function, workers=workers, timeout=timeout, **guard, **FORK) as pool:
                 for outcome in pool.run(range(count)):
                     done = isinstance(outcome, Done)
                     found[("right" if outcome.value else "wrong") if done else outcome.cause] += 1
@@ -240,7 +241,7 @@ def test_p10_maps_are_drawn_by_workers_of_one_thread_from_frozen_arrays(
 ) -> None:
     shared, plan = planned
     shared.raster.values.flags.writeable = True
-    monkeypatch.setattr(batch, "picture_bytes", lambda *_: os.environ["GDAL_NUM_THREADS"].encode())
+    monkeypatch.setattr(mapdrawer, "picture_bytes", lambda *_: os.environ["GDAL_NUM_THREADS"].encode())
     monkeypatch.setenv("GDAL_NUM_THREADS", "ALL_CPUS")
     assert draw_maps(shared, plan, Run(workers=2)).maps == 2
     assert {one.path.read_bytes() for one in plan.maps} == {b"1"}

@@ -15,7 +15,7 @@ import datetime as dt
 import errno
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -94,12 +94,12 @@ class Manifest:
         line = self._lines.get(key_of_path(self._name(path)))
         return None if line is None else entry_of(line)
 
-    def is_done(self, path: Path, fingerprint: str) -> bool:
-        """Tell whether the map at `path` is there, drawn from what has this fingerprint."""
+    def drawn_from(self, path: Path) -> str | None:
+        """Return the fingerprint of what the file at `path` was drawn from; None if it isn't as it was."""
         entry = self.entry(path)
-        if entry is None or entry.status != "done" or entry.fingerprint != fingerprint:
-            return False
-        return entry.is_of(path)
+        if entry is None or entry.status != "done" or not entry.is_of(path):
+            return None
+        return entry.fingerprint
 
     def failed_before(self, path: Path) -> bool:
         """Tell whether the map at `path` failed when it was last tried."""
@@ -130,7 +130,6 @@ class Manifest:
     def record_failed(
         self,
         path: Path,
-        fingerprint: str,
         error: str,
         *,
         region: str,
@@ -141,7 +140,7 @@ class Manifest:
     ) -> None:
         """Note that a map has failed. For the parameters see `Entry`, for the errors `record_done`."""
         name, took, now = self._name(path), round(seconds, 3), _now()
-        entry = Entry(name, "failed", fingerprint, region, band, took, attempts, now)
+        entry = Entry(name, "failed", "", region, band, took, attempts, now)
         self._append(entry._replace(error=error, signal=signal))
 
     def close(self) -> None:
@@ -266,7 +265,7 @@ M = TypeVar("M", bound=HasPath)
 def choose(
     planned: Sequence[M],
     manifest: Manifest,
-    fingerprints: Sequence[str],
+    fingerprints_of: Callable[[Sequence[M]], Sequence[str]],
     *,
     force: bool = False,
     only_failed: bool = False,
@@ -279,8 +278,8 @@ def choose(
         All maps of the run.
     manifest
         What is known of the folder's maps.
-    fingerprints
-        What shapes the planned maps now, in the same order.
+    fingerprints_of
+        Returns what shapes maps now; asked only of maps that are there as they were drawn.
     force
         Draw maps even though nothing that shapes them has changed.
     only_failed
@@ -291,12 +290,14 @@ def choose(
     tuple, tuple
         The maps to draw and those to skip, each in the order of the plan.
     """
-    to_draw: list[M] = []
-    skipped: list[M] = []
-    for one, fingerprint in zip(planned, fingerprints, strict=True):
-        if only_failed:
-            wanted = manifest.failed_before(one.path)
-        else:
-            wanted = force or not manifest.is_done(one.path, fingerprint)
-        (to_draw if wanted else skipped).append(one)
-    return tuple(to_draw), tuple(skipped)
+    if only_failed:
+        skipped = {one.path for one in planned if not manifest.failed_before(one.path)}
+    elif force:
+        skipped = set()
+    else:
+        then = {one.path: manifest.drawn_from(one.path) for one in planned}
+        there = [one for one in planned if then[one.path] is not None]
+        now = zip(there, fingerprints_of(there), strict=True)
+        skipped = {one.path for one, fingerprint in now if then[one.path] == fingerprint}
+    to_draw = tuple(one for one in planned if one.path not in skipped)
+    return to_draw, tuple(one for one in planned if one.path in skipped)

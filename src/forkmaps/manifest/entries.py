@@ -72,7 +72,7 @@ class Entry(NamedTuple):
         Relative to the folder, with "/" between folders.
     status : "done" or "failed"
     fingerprint : str
-        What shaped the map (`forkmaps.manifest.fingerprint`), or would have.
+        What shaped the map (`forkmaps.manifest.fingerprint`), where it is done.
     region : str
     band : int
         The band's number in its file.

@@ -8,7 +8,7 @@ raster leaves alone the maps whose values are the old ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +24,7 @@ from forkmaps.job import open_range
 from forkmaps.manifest.window import Sums, Windows
 from forkmaps.projection import View, view_of
 from forkmaps.raster import Band, Raster
+from forkmaps.regions import Region
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
 from forkmaps.style.colorscale import ColorScale
@@ -52,9 +53,10 @@ class Fingerprints:
 
     def __init__(self, shared: SharedData, plan: Plan) -> None:
         self._shared = shared
-        self._common = set_fingerprint(shared, plan.style, plan.lines)
         self._size = Layout.of(plan.style).map_size
-        self._bands = _shown_bands(shared.raster.bands, plan.style)
+        names = dict.fromkeys(one.job.raster for one in plan.maps)
+        self._common = {name: set_fingerprint(shared, plan.style, plan.lines, name) for name in names}
+        self._bands = {name: _shown_bands(shared.raster_named(name).bands, plan.style) for name in names}
 
     def of(self, maps: Sequence[PlannedMap]) -> tuple[str, ...]:
         """Return the fingerprints of maps, in their order.
@@ -64,22 +66,31 @@ class Fingerprints:
         ProjectionError
             A region can't be shown in the projection.
         """
-        raster, projection = self._shared.raster, self._shared.projection
+        projection = self._shared.projection
         views = {r: view_of(r, projection, self._size) for r in dict.fromkeys(one.job.region for one in maps)}
-        windows = Windows.of(raster, projection, list(views.values()))
+        sums = self._sums(maps, views)
         number = {region: i for i, region in enumerate(views)}
-        sums = {band: windows.sums(raster, band) for band in {one.job.band for one in maps}}
         return tuple(
             job_fingerprint(
-                self._common,
+                self._common[one.job.raster],
                 one.job,
                 view=views[one.job.region],
-                band=self._bands[one.job.band],
-                values=int(sums[one.job.band][number[one.job.region]]),
+                band=self._bands[one.job.raster][one.job.band],
+                values=int(sums[one.job.raster, one.job.band][number[one.job.region]]),
                 suffix=one.path.suffix.lower(),
             )
             for one in maps
         )
+
+    def _sums(self, maps: Sequence[PlannedMap], views: Mapping[Region, View]) -> dict[tuple[str, int], Sums]:
+        """Return the sums over all views' windows, of each raster and band that maps show."""
+        found = {}
+        for name in {one.job.raster for one in maps}:
+            raster = self._shared.raster_named(name)
+            windows = Windows.of(raster, self._shared.projection, list(views.values()))
+            for band in {one.job.band for one in maps if one.job.raster == name}:
+                found[name, band] = windows.sums(raster, band)
+        return found
 
 
 def job_fingerprint(common: str, job: Job, *, view: View, band: Band, values: int, suffix: str) -> str:

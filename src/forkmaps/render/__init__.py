@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 
 import matplotlib as mpl
@@ -23,11 +24,12 @@ from numpy.typing import NDArray
 
 from forkmaps.errors import FeatureError, nearest
 from forkmaps.job import Job, open_range, template_fields
+from forkmaps.plotter import Plotter
 from forkmaps.projection import View, view_of
 from forkmaps.raster.sampling import Plane
 from forkmaps.render.artists import Caption, quiet_fonts
 from forkmaps.render.colorbar import color_bar
-from forkmaps.render.mapaxes import DrawOnMap, MapAxes
+from forkmaps.render.mapaxes import MapAxes
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
 from forkmaps.style.colorscale import ColorScale
@@ -59,8 +61,8 @@ class Renderer:
     style : Style
     lines : mapping of str to Line
         Which of `shared.features` are drawn, and how, in this order; default: all, as `Line()` has it.
-    draw : callable
-        A function (axes, shared, region) that adds to each map, on axes with the region's limits.
+    plotter : Plotter
+        A user's function that adds to each map, on axes with the region's limits.
 
     Attributes
     ----------
@@ -84,7 +86,7 @@ class Renderer:
         shared: SharedData,
         style: Style,
         lines: Mapping[str, Line] | None = None,
-        draw: DrawOnMap | None = None,
+        plotter: Plotter | None = None,
     ) -> None:
         self.shared, self.style = shared, style
         self.lines = dict(lines) if lines is not None else dict.fromkeys(shared.features, Line())
@@ -92,7 +94,7 @@ class Renderer:
         self.layout = Layout.of(style)
         self._title = Template(style.title, MAP_FIELDS)
         self._subtitle = Template(style.subtitle, MAP_FIELDS)
-        self._draw = draw
+        self._plotter = plotter
         self.figure = _figure(style, self.layout)
         self._canvas = cast(Any, FigureCanvasAgg(self.figure))  # which has no types
         self._agg = self._canvas.get_renderer()
@@ -145,16 +147,20 @@ class Renderer:
         values = self._values(view, job) if self.style.raster or self._tells_statistics else None
         shown = values if self.style.raster else None
         title = ""
-        if self._draw is not None:
+        if self._plotter is not None:
             # On axes of its own: what a function changed on them for one map is not seen on the next.
             self._map.remove()
             self._map = self._new_map()
         self._map.show(view)
         self._map.say_no_data(shown)
-        if self._draw is not None:
-            title = self._map.let_draw(self._draw, self.shared, job.region, view)
+        if self._plotter is not None:
+            title = self._map.let_draw(partial(self._let_plot, self._plotter, job), view)
         self._set_texts(job, values, title)
         return shown
+
+    def _let_plot(self, plotter: Plotter, job: Job, axes: Any) -> None:
+        band = self.shared.raster_named(job.raster).bands[job.band]
+        plotter(axes, self.shared, job.region, band=band)
 
     def _values(self, view: View, job: Job) -> Plane:
         projection, interpolation = self.shared.projection, self.style.interpolation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import cartopy.mpl.geoaxes  # noqa: F401  (here, so that workers need not: add_axes would import it in each)
 import matplotlib as mpl
@@ -14,14 +14,10 @@ from matplotlib.patches import Rectangle
 
 from forkmaps.projection import View
 from forkmaps.raster.sampling import Plane
-from forkmaps.regions import Region
 from forkmaps.render.artists import LayerArtists, PixelImage, plain_text
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
 from forkmaps.style.layout import Layout
-
-DrawOnMap: TypeAlias = Callable[[Any, SharedData, Region], object]
-"""A user's function (axes, shared, region): it draws on the axes, a cartopy GeoAxes; its value is ignored."""
 
 
 class MapAxes:
@@ -68,14 +64,14 @@ class MapAxes:
         """Write "no data" on a map of whose raster nothing is seen."""
         self._nothing.set_visible(values is not None and not np.isfinite(values).any())
 
-    def let_draw(self, draw: DrawOnMap, shared: SharedData, region: Region, view: View) -> str:
-        """Have a function draw on the axes; return the title that it set on them, if any.
+    def let_draw(self, draw: Callable[[Any], object], view: View) -> str:
+        """Have a function draw on the axes (a cartopy GeoAxes); return the title that it set on them, if any.
 
         The map keeps its place and its limits, whatever the function does to them.
         """
         before = {id(artist) for artist in self._standing()}
         with mpl.rc_context():
-            draw(self.axes, shared, region)
+            draw(self.axes)
         self.axes.set_position(self._place)
         self._set_limits(view)
         canvas: Any = self._figure.canvas  # which has no types

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from forkmaps import MapSet, Plan, SharedData, read_mapset
-from forkmaps.batch import MapDrawer
+from forkmaps.manifest.fingerprint import Fingerprints
+from forkmaps.mapdrawer import MapDrawer
 from forkmaps.output import make_folders, put_in_place
 from forkmaps.plan import PlannedMap
 from forkmaps.pool import Done, Pool
-from forkmaps.shared import set_shared_data
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,10 @@ class LoadedSet:
 
     def drawer(self) -> MapDrawer:
         """Return what draws and writes this set's maps in a worker: the program's own, nothing spared."""
-        return MapDrawer(self.plan, 0)
+        return MapDrawer(self.shared, self.plan, Fingerprints(self.shared, self.plan))
 
     def ready_drawer(self) -> MapDrawer:
         """Return a drawer that is ready to draw from this set's data; for processes that hold several."""
-        set_shared_data(self.shared)
         drawer = self.drawer()
         drawer.prepare()
         return drawer

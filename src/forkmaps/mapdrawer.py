@@ -1,0 +1,82 @@
+"""What draws a planned map in a worker, and writes it beside its path: our renderer, or a user's function."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from forkmaps.encode import encode_png, encode_webp
+from forkmaps.errors import DiskFullError
+from forkmaps.job import Job
+from forkmaps.manifest.entries import file_state
+from forkmaps.manifest.fingerprint import Fingerprints
+from forkmaps.outcomes import Drawn, NoRoom
+from forkmaps.output import write_apart
+from forkmaps.plan import Plan, PlannedMap
+from forkmaps.shared import SharedData, raster_reads, set_shared_data
+
+if TYPE_CHECKING:
+    from forkmaps.render import Renderer
+
+
+class MapDrawer:
+    """Draws planned maps in a worker: one renderer, made there, for all of the worker's maps.
+
+    Parameters
+    ----------
+    shared : SharedData
+        Becomes the shared data of the process that draws.
+    plan : Plan
+    prints : Fingerprints
+        Of the plan's maps.
+    """
+
+    def __init__(self, shared: SharedData, plan: Plan, prints: Fingerprints) -> None:
+        # Here, since they bring all of matplotlib: not for a run without work, and not in each worker anew.
+        from forkmaps import figures
+        from forkmaps.render import Renderer
+
+        self.shared, self.plan, self.prints = shared, plan, prints
+        self._figures, self._make = figures, Renderer
+        self._reads_before, self._parent = raster_reads(), os.getpid()
+        self._renderer: Renderer | None = None
+
+    def prepare(self) -> None:
+        """Make this process ready for its first map."""
+        set_shared_data(self.shared)
+        plotter = self.plan.plotter
+        if plotter is not None and os.getpid() != self._parent:
+            self._figures.draw_off_screen()
+        if plotter is None or plotter.on_map:
+            self._renderer = self._make(self.shared, self.plan.style, self.plan.lines, plotter)
+
+    def draw(self, planned: PlannedMap) -> Drawn | NoRoom:
+        """Draw one map and write it beside its path; the parent puts it in place."""
+        data = self.content(planned)
+        try:
+            temporary = write_apart(planned.path, data)
+        except DiskFullError as error:
+            return NoRoom(str(error))
+        (fingerprint,) = self.prints.of([planned])
+        return Drawn(temporary, file_state(temporary), fingerprint, raster_reads() - self._reads_before)
+
+    def content(self, planned: PlannedMap) -> bytes:
+        """Draw one map, and return it as the bytes of its file."""
+        suffix = planned.path.suffix.lower()
+        plotter = self.plan.plotter
+        if plotter is not None and not plotter.on_map:
+            band = self.shared.raster_named(planned.job.raster).bands[planned.job.band]
+            with self._figures.own_figures():
+                figure = self._figures.figure_of(plotter(planned.job.region, band=band))
+                return self._figures.figure_bytes(figure, suffix)
+        assert self._renderer is not None, "prepare() comes first"
+        return picture_bytes(self._renderer, planned.job, suffix)
+
+
+def picture_bytes(renderer: Renderer, job: Job, suffix: str) -> bytes:
+    """Draw a job and return it as the bytes of a file with a suffix: .png, .webp, .pdf or .svg."""
+    if suffix == ".png":
+        return encode_png(renderer.picture(job), dpi=renderer.style.dpi)
+    if suffix == ".webp":
+        return encode_webp(renderer.picture(job))
+    return renderer.vector(job, "pdf" if suffix == ".pdf" else "svg")
