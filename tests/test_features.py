@@ -163,7 +163,7 @@ NEAR_FIJI = Extent(175, 184, -20, -15)
 @pytest.mark.parametrize("name", ["PlateCarree", "Mercator"])
 @pytest.mark.parametrize("source", ["0 to 360", "-180 to 180", "sloppy"])
 @pytest.mark.parametrize("turn", [0, -360])
-def test_fiji_is_drawn_as_60_degrees_further(name, source, turn):
+def test_d5_fiji_is_drawn_as_60_degrees_further(name, source, turn):
     projection = PROJECTIONS[name]
     west_of = shapely.transform(FIJI, lambda xy: xy - [60, 0])
     here = {
@@ -189,7 +189,7 @@ def test_fiji_is_drawn_as_60_degrees_further(name, source, turn):
             )
 
 
-def test_a_layer_cut_at_the_antimeridian_is_whole_in_a_view_across_it():
+def test_d5_a_layer_cut_at_the_antimeridian_is_whole_in_a_view_across_it():
     cut = feature(box(177, -19, 180, -16), box(-180, -19, -178, -16), filled=True)
     seen = view(PLANE, NEAR_FIJI)
     assert shapely.total_bounds(geometry(*cut.lines(seen))) == pytest.approx([177, -19, 182, -16])
@@ -202,7 +202,7 @@ def test_a_view_wider_than_the_world_repeats_the_lines():
     assert lines.length == pytest.approx(3 * 40)
 
 
-def test_a_pole_is_in_place():
+def test_d6_a_pole_is_in_place():
     cap = feature(box(-180, 85, 180, 90), projection=MapProjection(ccrs.NorthPolarStereo()))
     assert np.isfinite(cap.levels[0].xy).all()
     antarctica = Polygon([(-180, -90), (180, -90), (180, -78), (60, -68), (-60, -64), (-180, -78)])
@@ -453,7 +453,7 @@ def test_a_layer_can_be_pickled(made):
     assert again.nbytes == made["Lambert"].nbytes > 0
 
 
-def test_z_and_m_are_dropped():
+def test_d7_z_and_m_are_dropped():
     solid = feature(
         LineString([(0, 0, 5), (1, 1, 6)]),
         shapely.from_wkt("LINESTRING ZM (0 0 1 2, 1 1 1 2)"),
@@ -463,7 +463,7 @@ def test_z_and_m_are_dropped():
     assert len(solid.levels[0].whole[1]) == 2  # the first two are the same line
 
 
-def test_all_kinds_are_taken_apart_and_points_left_out_with_one_warning(caplog):
+def test_d7_all_kinds_are_taken_apart_and_points_left_out_with_one_warning(caplog):
     mixed = feature(
         None,
         Polygon(),
@@ -483,7 +483,7 @@ def test_all_kinds_are_taken_apart_and_points_left_out_with_one_warning(caplog):
     ]
 
 
-def test_a_bow_tie_is_drawn_and_filled():
+def test_d7_a_bow_tie_is_drawn_and_filled():
     tie = feature(Polygon([(0, 0), (2, 2), (2, 0), (0, 2)]), filled=True)
     seen = view(PLANE, Extent(0, 2, 0, 2))
     assert geometry(*tie.lines(seen)).length == pytest.approx(4 + 2 * 8**0.5)
@@ -492,7 +492,7 @@ def test_a_bow_tie_is_drawn_and_filled():
     assert [filled[30, 14], filled[30, 46], filled[46, 30], filled[14, 30]] == [True, True, False, False]
 
 
-def test_coordinates_that_are_no_numbers_are_left_out(caplog):
+def test_d7_coordinates_that_are_no_numbers_are_left_out(caplog):
     with np.errstate(invalid="ignore"):
         bad = shapely.linestrings([[(0, 0), (np.nan, 1)], [(0, 0), (np.inf, 1)]])
     layer = feature(box(0, 0, 1, 1), *bad)
@@ -502,7 +502,7 @@ def test_coordinates_that_are_no_numbers_are_left_out(caplog):
 
 
 @pytest.mark.parametrize("shapes", [[], [None], [Point(0, 0)], [Polygon()], [shapely.GeometryCollection()]])
-def test_nothing_to_draw_is_an_error_that_names_the_layer(shapes):
+def test_d7_nothing_to_draw_is_an_error_that_names_the_layer(shapes):
     with pytest.raises(FeatureError, match="layer: holds no polygons or lines to draw"):
         feature(*shapes)
 
@@ -520,7 +520,7 @@ def test_a_line_of_no_length_is_drawn_as_nothing():
 
 
 @pytest.mark.slow
-def test_a_million_vertices_take_seconds():
+def test_d7_a_million_vertices_take_seconds():
     angles = np.linspace(0, 2 * np.pi, 1_000_000)
     radius = 10 + np.random.default_rng(0).normal(scale=0.001, size=angles.size).cumsum() * 0.01
     coast = np.column_stack([-100 + radius * np.cos(angles), 40 + radius * np.sin(angles)])
@@ -557,7 +557,7 @@ def test_a_file_without_crs_asks_for_one_and_takes_it(tmp_path):
     assert layer.levels[0].xy.mean(axis=0) == pytest.approx([-92.5, 36.6], abs=0.1)
 
 
-def test_an_empty_file_is_an_error_that_names_it(tmp_path):
+def test_d7_an_empty_file_is_an_error_that_names_it(tmp_path):
     path = tmp_path / "empty.geojson"
     path.write_text('{"type": "FeatureCollection", "features": []}')
     with pytest.raises(

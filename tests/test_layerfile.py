@@ -85,7 +85,7 @@ def test_other_formats_are_read(tmp_path, suffix):
     assert crs == "EPSG:4326"
 
 
-def test_a_zipped_shapefile_is_read(tmp_path):
+def test_d3_a_zipped_shapefile_is_read(tmp_path):
     with zipfile.ZipFile(tmp_path / "states.zip", "w") as archive:
         for path in sorted(BOUNDARIES.glob("states.*")):
             archive.write(path, path.name)
@@ -93,12 +93,12 @@ def test_a_zipped_shapefile_is_read(tmp_path):
     assert (len(geometries), crs) == (56, "EPSG:4269")
 
 
-def test_a_shapefile_without_prj_has_no_crs(tmp_path):
+def test_d3_a_shapefile_without_prj_has_no_crs(tmp_path):
     geometries, crs = read_geometries(copy(tmp_path, "shp", "shx", "dbf"))
     assert (len(geometries), crs) == (56, None)
 
 
-def test_a_shapefile_without_dbf_is_read(tmp_path):
+def test_d3_a_shapefile_without_dbf_is_read(tmp_path):
     geometries, _ = read_geometries(copy(tmp_path, "shp", "shx", "prj"))
     assert len(geometries) == 56
 
@@ -121,12 +121,12 @@ def test_a_file_with_several_layers_asks_which(tmp_path):
     assert len(read_geometries(path, layer="lakes")[0]) == 1
 
 
-def test_features_without_geometry_are_none(tmp_path):
+def test_d7_features_without_geometry_are_none(tmp_path):
     path = write(tmp_path / "holes.geojson", [None, shapely.box(0, 0, 1, 1)])
     assert [geometry is None for geometry in read_geometries(path)[0]] == [True, False]
 
 
-def test_an_empty_layer_gives_nothing(tmp_path):
+def test_d7_an_empty_layer_gives_nothing(tmp_path):
     path = tmp_path / "empty.geojson"
     path.write_text('{"type": "FeatureCollection", "features": []}')
     assert len(read_geometries(path)[0]) == 0
@@ -157,7 +157,7 @@ def test_what_is_no_path_is_missing(name, tmp_path, monkeypatch):
         read_geometries(name)
 
 
-def test_a_shapefile_without_shx_says_which_files_are_needed(tmp_path):
+def test_d3_a_shapefile_without_shx_says_which_files_are_needed(tmp_path):
     with pytest.raises(
         FeatureError, match=r"states\.shp: can't be read.*states\.shx.*\.shp with its \.shx and"
     ):
@@ -175,7 +175,7 @@ def test_a_shapefile_without_shx_says_which_files_are_needed(tmp_path):
         ("other.json", b'{"a": 1}'),
     ],
 )
-def test_what_is_no_layer_is_one_error(tmp_path, name, content):
+def test_d7_what_is_no_layer_is_one_error(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(
@@ -201,7 +201,7 @@ def test_a_table_is_no_layer(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["states.shp", "states.vrt", "states.geojson"])
-def test_a_vrt_is_refused_as_it_reads_other_files(tmp_path, name):
+def test_d3_a_vrt_is_refused_as_it_reads_other_files(tmp_path, name):
     path = tmp_path / name
     path.write_text(
         f'<OGRVRTDataSource><OGRVRTLayer name="states"><SrcDataSource>{STATES}</SrcDataSource>'
@@ -211,7 +211,7 @@ def test_a_vrt_is_refused_as_it_reads_other_files(tmp_path, name):
         read_geometries(path)
 
 
-def test_a_shapefile_cut_in_half_gives_what_is_left(tmp_path):
+def test_d7_a_shapefile_cut_in_half_gives_what_is_left(tmp_path):
     path = copy(tmp_path, "shp", "shx", "dbf", "prj")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])

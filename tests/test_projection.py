@@ -81,7 +81,7 @@ def test_the_extent_is_that_of_a_dense_outline(box, name):
 
 @pytest.mark.parametrize("name", ["PlateCarree", "PlateCarree180", "Mercator"])
 @pytest.mark.parametrize(("west", "east"), [(170, 190), (-190, -170), (179.9, 180.1), (190, 200)])
-def test_a_region_across_the_antimeridian_is_as_wide_as_60_degrees_further(name, west, east):
+def test_d5_a_region_across_the_antimeridian_is_as_wide_as_60_degrees_further(name, west, east):
     projection = MapProjection(PROJECTIONS[name])
     here = projection.extent_of(region(west, east, -20, -10))
     there = projection.extent_of(region(west - 60, east - 60, -20, -10))
@@ -97,7 +97,7 @@ def test_the_whole_world_is_one_turn_wide():
 
 
 @pytest.mark.parametrize(("south", "north"), [(85, 90), (-90, -85)])
-def test_a_polar_cap_is_a_square_in_polar_stereographic(south, north):
+def test_d6_a_polar_cap_is_a_square_in_polar_stereographic(south, north):
     crs = ccrs.NorthPolarStereo() if north == 90 else ccrs.SouthPolarStereo()
     extent = MapProjection(crs).extent_of(region(-180, 180, south, north))
     radius = 556_000  # 5 degrees of 111.2 km; the projection's scale is 0.9975 at the rim
@@ -107,7 +107,7 @@ def test_a_polar_cap_is_a_square_in_polar_stereographic(south, north):
 
 @pytest.mark.parametrize(("south", "north"), [(85, 90), (-90, -85)])
 @pytest.mark.parametrize("name", sorted(PROJECTIONS))
-def test_poles_have_finite_extents(name, south, north):
+def test_d6_poles_have_finite_extents(name, south, north):
     extent = MapProjection(PROJECTIONS[name]).extent_of(region(-100, -90, south, north))
     assert np.isfinite(sides(extent)).all()
 

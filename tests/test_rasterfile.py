@@ -71,7 +71,7 @@ def values_of(raster):
 @pytest.mark.parametrize(
     "kind", ["uint8", "int8", "int16", "uint16", "int32", "uint32", "float32", "float64", "int64"]
 )
-def test_values_of_any_type_become_float32(tmp_path, ramp, kind):
+def test_d1_values_of_any_type_become_float32(tmp_path, ramp, kind):
     values = (ramp % 100).astype(kind)
     raster = read_raster(write(tmp_path / "a.tif", values))
     assert raster.values.dtype == np.float32
@@ -114,7 +114,7 @@ def test_all_parts_of_a_file_are_read(tmp_path, monkeypatch, profile):
     ],
     ids=str,
 )
-def test_no_data_is_nan(tmp_path, values, nodata):
+def test_d4_no_data_is_nan(tmp_path, values, nodata):
     found = values_of(read_raster(write(tmp_path / "a.tif", values, nodata=nodata)))
     np.testing.assert_array_equal(found, np.array([[1, np.nan, 3]], np.float32))
 
@@ -184,7 +184,7 @@ def test_scale_and_offset_of_the_file_are_applied_and_then_those_asked_for(tmp_p
     np.testing.assert_allclose(values_of(read_raster(path, scale=2)), [[546.3, 548.3, np.nan]], rtol=1e-6)
 
 
-def test_a_palette_means_categories(tmp_path):
+def test_d1_a_palette_means_categories(tmp_path):
     classes = np.array([[1, 2, 0]], np.uint8)
     path = write(tmp_path / "a.tif", classes, nodata=0, colormap={1: (255, 0, 0, 255), 2: (0, 0, 255, 255)})
     raster = read_raster(path)
@@ -211,7 +211,7 @@ def test_a_cloud_optimized_geotiff_is_read(tmp_path, ramp):
         Affine(0.5, 0, 250, 0, -0.5, 50),
     ],
 )
-def test_the_grid_is_the_files(tmp_path, ramp, transform):
+def test_d2_the_grid_is_the_files(tmp_path, ramp, transform):
     raster = read_raster(write(tmp_path / "a.tif", ramp, transform=transform))
     assert raster.transform.almost_equals(transform)
     assert raster.crs == pyproj.CRS("EPSG:4326")
@@ -238,7 +238,7 @@ def test_names_and_units_come_from_the_file_unless_they_are_given(tmp_path, ramp
     assert read_raster(write(tmp_path / "relief.tif", ramp)).name == "relief"
 
 
-def test_a_crs_can_be_given(tmp_path, ramp):
+def test_d2_a_crs_can_be_given(tmp_path, ramp):
     path = write(tmp_path / "a.tif", ramp, crs=None)
     assert read_raster(path, crs="EPSG:4326").crs.to_epsg() == 4326
     assert read_raster(write(tmp_path / "b.tif", ramp), crs="EPSG:4269").crs.to_epsg() == 4269
@@ -252,7 +252,7 @@ TEMPERATURE, HUMIDITY = "0 0 2 0 96 0 0 1 12 103 0 2 255 0 0", "1 1 2 0 96 0 0 1
 @pytest.mark.parametrize(
     ("template", "name", "unit"), [(TEMPERATURE, "Temperature", "°C"), (HUMIDITY, "Relative humidity", "%")]
 )
-def test_grib_tells_element_unit_and_valid_time(tmp_path, ramp, template, name, unit):
+def test_d2_grib_tells_element_unit_and_valid_time(tmp_path, ramp, template, name, unit):
     """A forecast of 12 hours from 06 UTC."""
     source = write(tmp_path / "a.tif", ramp)
     options = {"DISCIPLINE": "0", "PDS_PDTN": "0", "IDS_REF_TIME": "2024-05-01T06:00:00Z"}
@@ -313,7 +313,7 @@ def netcdf(tmp_path):
 FIELD = np.arange(108, dtype=np.float32).reshape(2, 6, 9)
 
 
-def test_netcdf_tells_name_unit_and_times(netcdf):
+def test_d2_netcdf_tells_name_unit_and_times(netcdf):
     raster = read_raster(netcdf({"t2m": (FIELD, {"units": "K", "long_name": "2 m temperature"})}))
     assert (raster.name, raster.unit) == ("2 m temperature", "K")
     assert [band.valid_time.hour for band in raster.bands] == [6, 12]
@@ -341,7 +341,7 @@ def test_bounds_of_coordinates_are_no_variables(netcdf):
     assert len(read_raster(netcdf({"t2m": (FIELD, {})}, **bounds)).bands) == 2
 
 
-def test_a_file_without_bands_is_refused(tmp_path, ramp):
+def test_d1_a_file_without_bands_is_refused(tmp_path, ramp):
     (tmp_path / "a.vrt").write_text('<VRTDataset rasterXSize="9" rasterYSize="9"></VRTDataset>')
     with pytest.raises(RasterError, match=r"a\.vrt: can't be read as a raster: Missing .* bands"):
         read_raster(tmp_path / "a.vrt", allow_references=True)
@@ -377,7 +377,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_damaged_files_are_refused_with_the_reason(tmp_path, ramp, damage, layout, capfd, caplog):
+def test_d1_damaged_files_are_refused_with_the_reason(tmp_path, ramp, damage, layout, capfd, caplog):
     path = write(tmp_path / "a.tif", np.tile(ramp, (20, 20)), **LAYOUTS[layout])
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
     caplog.set_level(logging.INFO)
@@ -388,7 +388,7 @@ def test_damaged_files_are_refused_with_the_reason(tmp_path, ramp, damage, layou
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_damaged_file_is_called_so(tmp_path, ramp):
+def test_d1_a_damaged_file_is_called_so(tmp_path, ramp):
     path = write(tmp_path / "a.tif", ramp)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(
@@ -402,7 +402,7 @@ def test_a_damaged_file_is_called_so(tmp_path, ramp):
         read_raster(path)
 
 
-def test_mutated_files_give_a_picture_or_one_error(tmp_path, ramp):
+def test_d11_mutated_files_give_a_picture_or_one_error(tmp_path, ramp):
     random, path = np.random.default_rng(7), write(tmp_path / "a.tif", ramp, compress="deflate", nodata=3)
     content = np.frombuffer(path.read_bytes(), np.uint8)
     for _ in range(150):
@@ -444,7 +444,7 @@ def test_network_paths_are_refused(path):
         read_raster(path)
 
 
-def test_what_a_file_leaves_out_is_said(tmp_path, ramp):
+def test_d2_what_a_file_leaves_out_is_said(tmp_path, ramp):
     with pytest.raises(RasterError, match=r'a\.tif: states no CRS; set crs .* crs = "EPSG:4326"'):
         read_raster(write(tmp_path / "a.tif", ramp, crs=None))
     with pytest.raises(RasterError, match=r"b\.tif: has no georeference .* gdal_translate -a_ullr"):
@@ -453,7 +453,7 @@ def test_what_a_file_leaves_out_is_said(tmp_path, ramp):
         read_raster(tmp_path / "a.tif", crs="EPSG:12345678")
 
 
-def test_complex_numbers_are_refused(tmp_path, ramp):
+def test_d1_complex_numbers_are_refused(tmp_path, ramp):
     with pytest.raises(RasterError, match=r"a.tif: holds complex numbers \(complex64\); convert them"):
         read_raster(write(tmp_path / "a.tif", ramp.astype(np.complex64)))
 
@@ -468,7 +468,7 @@ def vrt(source, size=30):
 
 
 @pytest.mark.parametrize("name", ["a.vrt", "a.tif"])
-def test_a_file_that_only_refers_to_others_is_refused_under_any_name(tmp_path, name):
+def test_d3_a_file_that_only_refers_to_others_is_refused_under_any_name(tmp_path, name):
     (tmp_path / name).write_text("\n " + vrt("/etc/passwd"))
     with pytest.raises(
         RasterError, match=r"holds no values \(VRTDataset\), .* GeoTIFF .* set allow_references"
@@ -476,7 +476,7 @@ def test_a_file_that_only_refers_to_others_is_refused_under_any_name(tmp_path, n
         read_raster(tmp_path / name)
 
 
-def test_references_that_look_otherwise_are_not_followed_either(tmp_path, ramp, monkeypatch):
+def test_d3_references_that_look_otherwise_are_not_followed_either(tmp_path, ramp, monkeypatch):
     """GDAL is not let try these formats, even where their beginning isn't known here."""
     write(tmp_path / "secret.tif", ramp)
     (tmp_path / "a.tif").write_text("<!-- x -->" + vrt(tmp_path / "secret.tif"))
@@ -508,7 +508,7 @@ def nothing_large(eight_gigabytes):
     assert time.monotonic() - start < 1
 
 
-def test_a_file_that_declares_too_much_is_refused_before_anything_is_allocated(tmp_path, nothing_large):
+def test_d1_a_file_that_declares_too_much_is_refused_before_anything_is_allocated(tmp_path, nothing_large):
     size = {"height": 65535, "width": 65535, "count": 1, "dtype": "float32"}
     place = {"crs": "EPSG:4326", "transform": GRID}
     rasterio.open(
@@ -527,7 +527,7 @@ def test_a_file_that_declares_too_much_is_refused_before_anything_is_allocated(t
         read_raster(tmp_path / "a.tif")
 
 
-def test_a_small_file_of_two_million_squared_is_refused(tmp_path, nothing_large):
+def test_d3_a_small_file_of_two_million_squared_is_refused(tmp_path, nothing_large):
     (tmp_path / "a.vrt").write_text(vrt("a.tif", size=2_000_000))
     with pytest.raises(RasterError, match="set allow_references"):
         read_raster(tmp_path / "a.vrt")

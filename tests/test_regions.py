@@ -869,7 +869,7 @@ def test_layer_that_oversteps_the_pole_by_a_rounding_error(layer: Write) -> None
     assert region.extent.north == pytest.approx(to_map(1, 90)[1], abs=1)
 
 
-def test_layer_skips_features_without_geometry_with_one_warning(
+def test_d7_layer_skips_features_without_geometry_with_one_warning(
     layer: Write, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = layer([None, box(0, 0, 1, 1), Polygon()], name=list("abc"))
@@ -880,7 +880,7 @@ def test_layer_skips_features_without_geometry_with_one_warning(
     ]
 
 
-def test_layer_of_nothing_but_empty_geometries(layer: Write) -> None:
+def test_d7_layer_of_nothing_but_empty_geometries(layer: Write) -> None:
     with pytest.raises(RegionError, match="none of its 2 features has a geometry"):
         read_region_layer(layer([None, Polygon()]))
 
@@ -893,13 +893,13 @@ def test_layer_of_points_needs_a_min_size(layer: Write) -> None:
     assert region.extent.width == pytest.approx(200 / 111.32, rel=1e-3)
 
 
-def test_layer_with_invalid_and_three_dimensional_polygons(layer: Write) -> None:
+def test_d7_layer_with_invalid_and_three_dimensional_polygons(layer: Write) -> None:
     bow_tie = Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
     raised = Polygon([(5, 5, 9), (6, 5, 9), (6, 6, 9)])
     assert [sides(r) for r in read_region_layer(layer([bow_tie, raised]))] == [(0, 2, 0, 2), (5, 6, 5, 6)]
 
 
-def test_layer_with_collections(layer: Write) -> None:
+def test_d7_layer_with_collections(layer: Write) -> None:
     nested = shapely.GeometryCollection([MultiPolygon([box(0, 0, 1, 1), box(3, 3, 4, 4)]), Point(6, -2)])
     assert sides(read_region_layer(layer([nested]))[0]) == (0, 6, -2, 4)
 
@@ -924,7 +924,7 @@ def test_layer_of_several_must_be_chosen(layer: Write, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".shx", ".dbf"])
-def test_shapefile_with_a_part_missing(layer: Write, suffix: str) -> None:
+def test_d3_shapefile_with_a_part_missing(layer: Write, suffix: str) -> None:
     path = layer([box(0, 0, 1, 1)], "layer.shp")
     path.with_suffix(suffix).unlink()
     with pytest.raises(RegionError, match=r"(shx|no field \"name\"; there are: none)"):
@@ -942,7 +942,7 @@ def test_missing_layer_file(tmp_path: Path) -> None:
         read_regions(tmp_path / "none.shp")
 
 
-def test_layer_that_leads_to_another_file_is_refused(layer: Write, write: Write) -> None:
+def test_d3_layer_that_leads_to_another_file_is_refused(layer: Write, write: Write) -> None:
     secret = layer([box(0, 0, 1, 1)], "secret.gpkg")
     source = f'<OGRVRTLayer name="secret"><SrcDataSource>{secret}</SrcDataSource></OGRVRTLayer>'
     vrt = f"<OGRVRTDataSource>{source}</OGRVRTDataSource>"

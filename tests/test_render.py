@@ -132,7 +132,7 @@ class TestPicture:
 
 
 class TestOddData:
-    def test_no_data_at_all_says_so(self):
+    def test_d4_no_data_at_all_says_so(self):
         shared = data_of(np.full((20, 30), np.nan))
         renderer = Renderer(shared, Style(width=4, height=3, dpi=60, no_data="#ffffff"), {})
         shown = map_of(renderer)
@@ -141,7 +141,7 @@ class TestOddData:
         assert 20 < ink.sum() < 2000
         assert "no data" in renderer.vector(Job(PLAINS), "svg").decode()
 
-    def test_a_region_beside_the_raster_says_no_data(self, shared):
+    def test_d4_a_region_beside_the_raster_says_no_data(self, shared):
         renderer = Renderer(shared, Style(**SMALL, no_data="#dddddd"), {})
         away = map_of(renderer, Job(Region("away", Extent(10, 20, 40, 50))))
         assert (away == 0xDD).all(axis=-1).mean() > 0.8
@@ -154,13 +154,13 @@ class TestOddData:
         np.testing.assert_array_equal(renderer.picture(Job(PLAINS)), draw(shared))
 
     @pytest.mark.parametrize("value", [0.0, 7.0, -1e30, 1e-30, 3e38])
-    def test_one_value_only(self, value):
+    def test_d4_one_value_only(self, value):
         renderer = Renderer(data_of(np.full((20, 30), value)), Style(width=4, height=3, dpi=60), LINES)
         shown = map_of(renderer)
         assert renderer.scale.norm.vmin < renderer.scale.norm.vmax
         assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 1
 
-    def test_infinite_values_are_no_data(self):
+    def test_d4_infinite_values_are_no_data(self):
         values = np.ones((20, 30), np.float32)
         values[:, ::3], values[:, 1::3] = np.inf, -np.inf
         renderer = Renderer(data_of(values), Style(**SMALL, no_data="red", title="{min} {max} {mean}"), {})
@@ -168,13 +168,13 @@ class TestOddData:
         assert 0.5 < red < 0.8
         assert renderer.figure.texts[0].get_text() == "1.0 1.0 1.0"
 
-    def test_a_region_within_one_cell(self, shared):
+    def test_d4_a_region_within_one_cell(self, shared):
         shown = map_of(
             Renderer(shared, Style(**SMALL), {}), Job(Region("dot", Extent(-99.9, -99.8, 40.1, 40.2)))
         )
         assert len(np.unique(shown.reshape(-1, 3), axis=0)) == 1
 
-    def test_a_region_far_larger_than_the_raster(self, shared):
+    def test_d4_a_region_far_larger_than_the_raster(self, shared):
         shown = map_of(
             Renderer(shared, Style(**SMALL, no_data="red"), {}), Job(Region("big", Extent(-170, -30, 5, 75)))
         )
@@ -196,7 +196,7 @@ class TestOddData:
         ],
         ids=lambda value: type(value).__name__,
     )
-    def test_maps_at_the_poles(self, crs, extent):
+    def test_d6_maps_at_the_poles(self, crs, extent):
         shared = data_of(rising(90, 180), crs=crs, bounds=(-180, -90, 180, 90))
         renderer = Renderer(shared, Style(width=4, height=3, dpi=60, no_data="red"), {})
         shown = map_of(renderer, Job(Region("pole", extent)))
@@ -220,7 +220,7 @@ TITLES = {
 
 class TestTexts:
     @pytest.mark.parametrize("title", TITLES.values(), ids=TITLES.keys())
-    def test_any_title_stays_inside(self, shared, title):
+    def test_d10_any_title_stays_inside(self, shared, title):
         region = Region("odd", PLAINS.extent, title="odd", fields={"text": title})
         style = Style(**SMALL, title="{region.text}", subtitle="{region.text}")
         renderer = Renderer(shared, style, LINES)
@@ -234,12 +234,12 @@ class TestTexts:
 
     @pytest.mark.parametrize("title", TITLES.values(), ids=TITLES.keys())
     @pytest.mark.parametrize("format", ["pdf", "svg"])
-    def test_any_title_goes_into_a_file(self, shared, title, format):
+    def test_d10_any_title_goes_into_a_file(self, shared, title, format):
         region = Region("odd", PLAINS.extent, title="odd", fields={"text": title})
         renderer = Renderer(shared, Style(**SMALL, title="{region.text}"), LINES)
         assert len(renderer.vector(Job(region), format)) > 1000
 
-    def test_a_title_too_long_shrinks_then_is_cut(self, shared):
+    def test_d10_a_title_too_long_shrinks_then_is_cut(self, shared):
         renderer = Renderer(shared, Style(**SMALL, title="{region.name}", title_size=10), {})
         shown = renderer.figure.texts[0]
 
