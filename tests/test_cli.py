@@ -1,8 +1,6 @@
 """The command line, as a user runs it: exit codes, reports, messages."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -138,53 +136,10 @@ def test_a_file_in_the_folders_place_is_one_clear_error(tmp_path):
     assert "Traceback" not in run.stderr
 
 
-def test_a_stopped_run_ends_its_workers_and_tells_the_signal(tmp_path):
-    # 3,000 maps: it does not end by itself within the test's limit.
-    rows = "".join(f"r{i},-104,-96,42,46,t\n" for i in range(3_000))
-    path = make_set(tmp_path, SET, "name,west,east,south,north,title\n" + rows)
-    command = [sys.executable, "-m", "forkmaps.cli", "render", str(path), "--workers", "2"]
-    run = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
-    )
-    try:
-        while not list((tmp_path).glob("out/*.png")):
-            assert run.poll() is None
-        run.send_signal(signal.SIGTERM)
-        _, told = run.communicate(timeout=30)
-    finally:
-        if run.poll() is None:
-            os.killpg(run.pid, signal.SIGKILL)
-    assert run.returncode == 143
-    assert "stopped by SIGTERM" in told
-    with pytest.raises(ProcessLookupError):
-        os.killpg(run.pid, 0)
-    assert not list((tmp_path / "out").glob("*.tmp"))
-
-
 def test_without_a_set_the_bundled_one_is_checked():
     run = forkmaps("check")
     assert run.returncode == 0, run.stderr
     assert "12 maps of 1400 x 900 pixels" in run.stdout
-
-
-def test_a_finished_set_is_not_drawn_again(tmp_path):
-    path = make_set(tmp_path)
-    assert json.loads(forkmaps("render", path, "--json").stdout)["maps"] == 2
-    again = json.loads(forkmaps("render", path, "--json").stdout)
-    assert (again["maps"], again["skipped"], again["outputs"]) == (0, 2, [])
-    forced = json.loads(forkmaps("render", path, "--json", "--force").stdout)
-    assert (forced["maps"], forced["skipped"]) == (2, 0)
-    assert json.loads((tmp_path / "out" / "report.json").read_text()) == forced
-
-
-def test_a_changed_style_or_region_is_drawn_again_and_nothing_else(tmp_path):
-    path = make_set(tmp_path)
-    forkmaps("render", path)
-    (tmp_path / "regions.csv").write_text(REGIONS.replace("The south", "South"))
-    one = json.loads(forkmaps("render", path, "--json").stdout)
-    assert [Path(p).name for p in one["outputs"]] == ["south.png"]
-    path.write_text(path.read_text().replace("dpi = 60", "dpi = 61"))
-    assert json.loads(forkmaps("render", path, "--json").stdout)["maps"] == 2
 
 
 def test_failures_are_told_kept_and_drawn_by_only_failed(tmp_path):
