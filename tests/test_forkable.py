@@ -162,7 +162,7 @@ def test_p15_a_pool_in_a_thread_of_a_bigger_program_says_why_not() -> None:
 
     def draw() -> None:
         try:
-            in_worker(int, before_fork=check_forkable)
+            in_worker(int, before_fork=check_forkable, start_method="fork")
         except ForkUnsafe as error:
             caught.append(str(error))
 
@@ -523,7 +523,7 @@ def test_without_workers_no_hook_is_called() -> None:
 
 
 def test_an_unsafe_process_is_told_and_nothing_forked() -> None:
-    with a_thread(), Pool(abs, workers=2, before_fork=check_forkable) as pool:
+    with a_thread(), Pool(abs, workers=2, before_fork=check_forkable, start_method="fork") as pool:
         with pytest.raises(ForkUnsafe, match="loader"):
             list(pool.run([1, 2, 3]))
         assert pool.report() == ()
@@ -549,7 +549,8 @@ def test_where_a_worker_can_not_be_replaced_the_others_do_the_work(
             time.sleep(0.001)
         return job
 
-    with Pool(die_at_three, workers=2, timeout=20, before_fork=unsafe_from_now_on) as pool:
+    options: dict[str, Any] = {"before_fork": unsafe_from_now_on, "start_method": "fork"}
+    with Pool(die_at_three, workers=2, timeout=20, **options) as pool:
         done = sorted(outcome.value for outcome in pool.run(range(40)) if isinstance(outcome, Done))
     assert done == list(range(40))
     assert caplog.text.count("a thread was started") == 1

@@ -78,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--timeout", type=_seconds, metavar="S", help="seconds that one map may take (default: no limit)"
     )
+    render.add_argument(
+        "--start-method",
+        choices=("auto", "fork", "forkserver", "spawn"),
+        default="auto",
+        help="how workers come into being (default: auto: fork where that is safe)",
+    )
     render.add_argument("--force", action="store_true", help="draw maps again though nothing has changed")
     render.add_argument("--only-failed", action="store_true", help="draw only maps that failed the last time")
     render.add_argument("--fail-fast", action="store_true", help="stop at the first map that fails")
@@ -142,7 +148,7 @@ def _render(options: argparse.Namespace) -> int:
     def progress(total: int) -> Progress:
         return Progress(total, sys.stderr)
 
-    how = ("workers", "timeout", "force", "only_failed", "fail_fast", "wait")
+    how = ("workers", "timeout", "force", "only_failed", "fail_fast", "wait", "start_method")
     report = draw_maps(shared, plan, Run(**{name: getattr(options, name) for name in how}), progress=progress)
     if options.json:
         print(report.to_json())

@@ -44,6 +44,7 @@ class MapDrawer:
     def prepare(self) -> None:
         """Make this process ready for its first map."""
         set_shared_data(self.shared)
+        self._reads_before = raster_reads()  # in a process started anew: none
         plotter = self.plan.plotter
         if plotter is not None and os.getpid() != self._parent:
             self._figures.draw_off_screen()

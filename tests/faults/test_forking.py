@@ -229,7 +229,7 @@ def test_p10_maps_are_refused_beside_a_thread_and_drawn_without_workers(
     thread.start()
     try:
         with pytest.raises(ForkUnsafe, match='"loader" is running'):
-            draw_maps(*planned, Run(workers=2))
+            draw_maps(*planned, Run(workers=2, start_method="fork"))
         assert draw_maps(*planned, Run(workers=0)).maps == 2
     finally:
         end.set()

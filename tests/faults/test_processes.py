@@ -473,7 +473,7 @@ PARENT = """
             os.read(silence, 1)
 
     def main():
-        with Pool(job, workers=3, prepare=lambda: say("ready")) as pool:
+        with Pool(job, workers=3, prepare=lambda: say("ready"), start_method="fork") as pool:
             for outcome in pool.run(["idles", "waits", "computes"]):
                 pass
 

@@ -195,7 +195,8 @@ def settle(origin: Origin, channel: socket.socket, last_words: socket.socket, ma
         faulthandler.unregister(signal.SIGTERM)  # or it would not notice that its handler is gone
         faulthandler.register(signal.SIGTERM, last_words.fileno(), chain=True)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    sys.stdin = open(os.devnull)  # noqa: SIM115 - the parent's input is the parent's; open as long as we live
+    if getattr(sys.stdin, "name", "") != os.devnull:  # as in a supervisor's worker, or one without input
+        sys.stdin = open(os.devnull)  # noqa: SIM115 - the parent's is the parent's; open as long as we live
     gc.enable()
 
 
