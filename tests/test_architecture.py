@@ -58,6 +58,7 @@ MAY_IMPORT = {
         *("output", "shared", "pool", "progress", "plan", "manifest", "report", "remarks", "outcomes"),
         "mapdrawer",
     },
+    "maps": {"errors", "regions", "shared", "style", "plan", "progress", "report", "batch"},
     "sweeps": {"errors", "names", "output", "style", "pool", "figures", "drawers", "progress", "plan"},
     "mapset": {"errors", "regions", "projection", "cache", "raster", "shared", "style", "plan"},
     "bundled": set(),
@@ -130,6 +131,7 @@ def test_the_public_names_are_these():
         "plan_maps",
         "read_mapset",
         "read_regions",
+        "render_maps",
         "shared_data",
     ]
     for name in forkmaps.__all__:

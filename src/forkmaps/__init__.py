@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from forkmaps.batch import Run, draw_maps
     from forkmaps.errors import ForkmapsError
+    from forkmaps.maps import render_maps
     from forkmaps.mapset import MapSet, read_mapset
     from forkmaps.plan import Plan, plan_maps
     from forkmaps.regions import Extent, Region, read_regions
@@ -35,6 +36,7 @@ _HOMES = {
     "plan_maps": "plan",
     "read_mapset": "mapset",
     "read_regions": "regions",
+    "render_maps": "maps",
     "shared_data": "shared",
 }
 
@@ -53,6 +55,7 @@ __all__ = [
     "plan_maps",
     "read_mapset",
     "read_regions",
+    "render_maps",
     "shared_data",
 ]
 

@@ -1,0 +1,115 @@
+"""Maps in one call: regions, shared data and, if wanted, a function of one's own, and out come the files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from forkmaps.batch import Run, draw_maps
+from forkmaps.errors import RegionError
+from forkmaps.plan import plan_maps
+from forkmaps.progress import Progress
+from forkmaps.regions import Extent, Region, read_regions
+from forkmaps.report import Report
+from forkmaps.shared import SharedData
+from forkmaps.style import Line, Style
+
+Regions: TypeAlias = Sequence[Region] | Mapping[str, Sequence[float]] | str | Path
+"""Regions; or sides (west, east, south, north in degrees) by name; or the file of a region list."""
+
+
+def render_maps(
+    shared: SharedData,
+    regions: Regions,
+    draw: Callable[..., Any] | None = None,
+    *,
+    out: str | Path,
+    file: str = "{region.name}.png",
+    style: Style | None = None,
+    lines: Mapping[str, Line] | None = None,
+    rasters: Sequence[str] | Literal["all"] = ("",),
+    show_progress: bool = True,
+    **run: Any,
+) -> Report:
+    """Draw a map of each region, at each band, with workers that share the data.
+
+    Parameters
+    ----------
+    shared : SharedData
+    regions : sequence of Region, mapping, or path
+        What `read_regions` returns; or names with sides (west, east, south, north in degrees); or the file of
+        a region list in degrees.
+    draw : callable
+        A function of your own, called in a worker; a lambda or a closure will do. One of three parameters,
+        (axes, shared, region), adds to the map: `axes` is a cartopy GeoAxes in the maps' projection with the
+        region's limits, on which raster and boundaries stand already (`Style(raster=False)`, `lines={}` leave
+        them out). One of one parameter, (region), draws a figure in place of the map, from `shared_data()`;
+        it returns the figure, or leaves it to pyplot. Either may have a parameter `band`, and gets the
+        `Band`. What it shares is read-only. Its maps are drawn on every run.
+    out : path
+        Folder of the files; need not exist.
+    file : str
+        Template of the files' names in the folder, with one of the suffixes .png, .webp, .pdf, .svg.
+    style : Style
+    lines : mapping of str to Line
+        Which boundary layers are drawn, and how, in this order; default: all of them.
+    rasters : sequence of str, or "all"
+        Names of the rasters to draw; default: the first alone.
+    show_progress : bool
+        Show progress on stderr: a bar on a terminal, else lines.
+    **run
+        How: `workers`, `timeout` and the other options of `Run`.
+
+    Returns
+    -------
+    Report
+        What was drawn, and what failed and why. One map's failure stops no other, and raises nothing.
+
+    Raises
+    ------
+    ForkmapsError
+        Nothing can be drawn: see `plan_maps` and `draw_maps`.
+    """
+    plan = plan_maps(
+        shared,
+        regions_of(regions),
+        folder=out,
+        style=style,
+        lines=lines,
+        file=file,
+        name=Path(out).name or "maps",
+        rasters=rasters,
+        draw=draw,
+    )
+    stream = sys.stderr if show_progress else None
+    return draw_maps(shared, plan, Run(**run), progress=lambda total: Progress(total, stream))
+
+
+def regions_of(regions: Regions) -> Sequence[Region]:
+    """Return regions, however they are given.
+
+    Raises
+    ------
+    RegionError
+        Sides that are not four numbers, or are none of a region on earth.
+    """
+    if isinstance(regions, str | Path):
+        return read_regions(regions)
+    if not isinstance(regions, Mapping):
+        return regions
+    return [Region(name, _extent(name, sides)) for name, sides in regions.items()]
+
+
+def _extent(name: str, sides: Sequence[float]) -> Extent:
+    try:
+        west, east, south, north = map(float, sides)
+    except (TypeError, ValueError) as error:
+        raise RegionError(
+            f'region "{name}": {sides!r} are not its sides; give west, east, south, north in degrees'
+        ) from error
+    try:
+        return Extent.from_degrees(west, east, south, north)
+    except RegionError as error:
+        raise RegionError(f'region "{name}": {error}') from error
