@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -453,3 +454,73 @@ def test_m8_of_a_finished_set_only_what_has_changed_is_drawn_again(ten: Path, re
     assert {"r8", "r9"} <= seen
     assert not seen & {"r0", "r1", "r2", "r3", "r4"}
     assert drawn() == set()
+
+
+# What is told of a run, and where
+
+
+SPEAKS_LOW = """
+    def fault(region, draw):
+        for number in (0, 1, 2):
+            try:
+                os.write(number, b"GARBAGE")
+            except OSError:
+                pass
+        return draw()
+"""
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_leave_no_descriptor_to_a_data_file(
+    ten: Path, undisturbed: dict[str, bytes], closed: str
+) -> None:
+    log = ten.parent / "log"
+    ended = run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *program(SPEAKS_LOW)],
+        *(ten, "--workers", 1, "--no-cache", "--log-file", log),
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert pictures(ten.parent / "out") == undisturbed
+    written = [path for path in ten.parent.rglob("*") if path.is_file()]
+    assert log in written
+    assert not [path for path in written if b"GARBAGE" in path.read_bytes()]
+
+
+CRASHES_AND_WARNS = """
+    import ctypes, logging
+
+    warnings.simplefilter("default")
+
+    def fault(region, draw):
+        warnings.warn("cells are odd")
+        logging.getLogger("matplotlib.font_manager").warning("no font")
+        if region == "r3":
+            ctypes.string_at(0)
+        if region == "r4":
+            raise ValueError("no cells")
+        return draw()
+"""
+
+
+def test_warnings_are_counted_and_a_crash_leaves_its_stack_in_report_and_log(ten: Path) -> None:
+    log = ten.parent / "log"
+    ended = run(program(CRASHES_AND_WARNS), ten, "--workers", 2, "--json", "--log-file", log)
+    assert ended.returncode == 1, ended.stderr
+    told = json.loads(ended.stdout)
+    assert told == json.loads((ten.parent / "out" / "report.json").read_text())
+    counted = {one["text"].partition(" (")[0]: one["maps"] for one in told["warnings"]}
+    assert counted == {"UserWarning: cells are odd": 9, "matplotlib.font_manager: no font": 9}
+    assert ended.stderr.count("cells are odd") == 1
+    crash, error = sorted(told["failures"], key=lambda failure: str(failure["region"]))
+    assert (crash["signal"], crash["attempts"]) == ("SIGSEGV", 3)
+    assert "in fault" in crash["traceback"]
+    assert "ValueError: no cells" in error["traceback"]
+    records = log.read_text()
+    assert records.count("Fatal Python error: Segmentation fault") == 3
+    assert records.count("ValueError: no cells") >= 1
+    pids = {worker["pid"] for worker in told["workers"]}
+    warned = re.findall(r"WARNING pid (\d+) region (r\d): UserWarning: cells are odd", records)
+    assert sorted(region for _, region in warned) == sorted(["r3", "r3", *(f"r{i}" for i in range(10))])
+    assert {int(pid) for pid, _ in warned} <= pids
+    assert all(re.match(r"\d{4}-\d\d-\d\dT|    ", line) for line in records.splitlines())
