@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from forkmaps import manifest as module
 from forkmaps.errors import DiskFullError, ManifestError, OutputError
-from forkmaps.manifest import MANIFEST_NAME, Manifest, choose
+from forkmaps.manifest import MANIFEST_NAME, Manifest
+from forkmaps.manifest.choosing import choose, longest_first
 from forkmaps.manifest.entries import entry_of, file_state, find_lines, key_of_path, path_of_key
 from forkmaps.output import sweep_stale
 
@@ -504,6 +505,26 @@ def test_what_is_drawn_anyway_is_not_asked_for(tmp_path):
         assert asked == []
         choose(planned, manifest, fingerprints_of)
     assert asked == ["done", "outdated"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "order"),
+    [
+        ([1, 1, 1, 1, 1], "abcde"),
+        ([1, 1, 3, 9, 1], "dcabe"),
+        ([1, 1.5, 1.9, 1, 1], "abcde"),
+        ([None, 1, 1, 5, None], "dabce"),
+        ([None, None, None, None, None], "abcde"),
+    ],
+)
+def test_maps_that_took_long_come_first(tmp_path, seconds, order):
+    paths = [draw(tmp_path, f"{name}.png") for name in "abcde"]
+    with Manifest.open(tmp_path) as manifest:
+        for path, took in zip(paths, seconds, strict=True):
+            if took is not None:
+                fail(manifest, path, seconds=took)
+        first = longest_first([Planned(path) for path in paths], manifest)
+    assert "".join(one.path.stem for one in first) == order
 
 
 # Speed

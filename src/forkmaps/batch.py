@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from forkmaps.mapdrawer import MapDrawer
-from forkmaps.manifest import Manifest, choose
+from forkmaps.manifest import Manifest
+from forkmaps.manifest.choosing import choose, longest_first
 from forkmaps.manifest.fingerprint import Fingerprints
+from forkmaps.mapdrawer import MapDrawer
 from forkmaps.outcomes import Outcomes
 from forkmaps.output import locked, make_folders, sweep_stale
 from forkmaps.plan import Plan, PlannedMap
@@ -104,6 +105,7 @@ def draw_maps(
         # Of a run that is killed, this is what is left.
         kept.report(state=RUNNING).write()
         try:
+            to_draw = longest_first(to_draw, manifest)
             state, workers = _draw_all(shared, plan, prints, to_draw, run, kept, progress)
         except BaseException as error:
             kept.report_stop(error)

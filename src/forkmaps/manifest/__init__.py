@@ -15,11 +15,11 @@ import datetime as dt
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self, TypeVar
+from typing import Final, Self
 
 from forkmaps.errors import DiskFullError, ManifestError, OutputError
 from forkmaps.manifest.entries import (
@@ -100,6 +100,11 @@ class Manifest:
         if entry is None or entry.status != "done" or not entry.is_of(path):
             return None
         return entry.fingerprint
+
+    def seconds_before(self, path: Path) -> float | None:
+        """Return what the map at `path` took when it was last tried; None if it never was."""
+        entry = self.entry(path)
+        return None if entry is None else entry.seconds
 
     def failed_before(self, path: Path) -> bool:
         """Tell whether the map at `path` failed when it was last tried."""
@@ -246,58 +251,3 @@ def _told(path: Path) -> Iterator[None]:
         kind = DiskFullError if error.errno in _NO_ROOM else OutputError
         remedy = "free space there" if kind is DiskFullError else "look at the disk, or choose another folder"
         raise kind(f"{path}: can't be written: {error.strerror}; {remedy} and run again") from error
-
-
-# What a run has to draw
-
-
-class HasPath(Protocol):
-    """What is written to a file: a `PlannedMap`."""
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-
-
-M = TypeVar("M", bound=HasPath)
-
-
-def choose(
-    planned: Sequence[M],
-    manifest: Manifest,
-    fingerprints_of: Callable[[Sequence[M]], Sequence[str]],
-    *,
-    force: bool = False,
-    only_failed: bool = False,
-) -> tuple[tuple[M, ...], tuple[M, ...]]:
-    """Choose which maps to draw.
-
-    Parameters
-    ----------
-    planned
-        All maps of the run.
-    manifest
-        What is known of the folder's maps.
-    fingerprints_of
-        Returns what shapes maps now; asked only of maps that are there as they were drawn.
-    force
-        Draw maps even though nothing that shapes them has changed.
-    only_failed
-        Draw no maps but those that failed when they were last tried.
-
-    Returns
-    -------
-    tuple, tuple
-        The maps to draw and those to skip, each in the order of the plan.
-    """
-    if only_failed:
-        skipped = {one.path for one in planned if not manifest.failed_before(one.path)}
-    elif force:
-        skipped = set()
-    else:
-        then = {one.path: manifest.drawn_from(one.path) for one in planned}
-        there = [one for one in planned if then[one.path] is not None]
-        now = zip(there, fingerprints_of(there), strict=True)
-        skipped = {one.path for one, fingerprint in now if then[one.path] == fingerprint}
-    to_draw = tuple(one for one in planned if one.path not in skipped)
-    return to_draw, tuple(one for one in planned if one.path in skipped)
