@@ -22,6 +22,7 @@ from forkmaps.projection import MapProjection, View
 from forkmaps.raster.affinegrid import AffineGrid
 from forkmaps.raster.band import Band
 from forkmaps.raster.cells import Cells
+from forkmaps.raster.curvilinear import CurvilinearGrid
 from forkmaps.raster.pyramid import Bands, kept_pyramid
 from forkmaps.raster.sampling import CellMap, Plane
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Band", "Interpolation", "Raster", "Resampling", "turn_of"]
 
 Resampling = Literal["average", "nearest"]
+Grid = AffineGrid | CurvilinearGrid
 Interpolation = Literal["nearest", "linear"]
 
 
@@ -44,8 +46,9 @@ class Raster:
         float32 values are not copied but viewed, read-only; who writes to them elsewhere changes the maps.
     crs : pyproj.CRS
         CRS of the grid, x before y.
-    transform : affine.Affine
-        (column, row) of a cell's corner to (x, y); rotated, sheared and south-up grids are fine.
+    transform : affine.Affine or CurvilinearGrid
+        (column, row) of a cell's corner to (x, y); rotated, sheared and south-up grids are fine. Or a grid
+        with coordinates of its own for each cell, on which the same is done more slowly.
     bands : sequence of Band
         One for each band of `values`.
     name, unit : str
@@ -67,7 +70,7 @@ class Raster:
         self,
         values: NDArray[np.float32],
         crs: pyproj.CRS,
-        transform: Affine,
+        transform: Affine | CurvilinearGrid,
         *,
         bands: Sequence[Band] = (),
         name: str = "",
@@ -78,8 +81,7 @@ class Raster:
     ) -> None:
         if values.ndim != 3 or 0 in values.shape:
             raise RasterError(f"{source}: an array of (bands, rows, columns) is needed, not {values.shape}")
-        if transform.is_degenerate:
-            raise RasterError(f"{source}: the transform {tuple(transform)[:6]} maps all cells to one line")
+        grid = _grid(transform, (values.shape[1], values.shape[2]), crs, source)
         bands = tuple(bands) or tuple(Band(i + 1, name, unit) for i in range(len(values)))
         if len(bands) != len(values):
             raise RasterError(f"{source}: {len(values)} bands of values, but {len(bands)} descriptions")
@@ -89,16 +91,17 @@ class Raster:
         self.crs, self.crs_text = crs, str(crs.to_wkt())
         self.bands, self.name, self.unit, self.source = bands, name, unit, source
         self.resampling: Resampling = resampling
-        self.grid = AffineGrid(transform, self.shape, turn_of(crs))
+        self.grid: Grid = grid
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_stored, self.to_stored()
 
     def to_stored(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return all that the raster consists of: arrays by name, and the rest as JSON can hold it."""
-        return {f"level.{n}": level for n, level in enumerate(self.levels)}, {
+        arrays, grid = self.grid.to_stored()
+        return {f"level.{n}": level for n, level in enumerate(self.levels)} | arrays, {
             "crs": self.crs_text,
-            "transform": list(self.grid.key),
+            "grid": grid,
             "bands": [band.to_stored() for band in self.bands],
             "range": self.value_range,
             **{key: getattr(self, key) for key in _TEXTS},
@@ -108,7 +111,8 @@ class Raster:
     def from_stored(cls, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> Self:
         """Return the raster that `to_stored` told of; its arrays are not copied."""
         raster = cls.__new__(cls)
-        raster.levels = tuple(_frozen(arrays[f"level.{n}"]) for n in range(len(arrays)))
+        count = sum(name.startswith("level.") for name in arrays)
+        raster.levels = tuple(_frozen(arrays[f"level.{n}"]) for n in range(count))
         _check_levels(raster.levels, meta["bands"])
         raster.crs, raster.crs_text = pyproj.CRS.from_wkt(meta["crs"]), meta["crs"]
         raster.bands = tuple(Band.from_stored(band) for band in meta["bands"])
@@ -116,7 +120,8 @@ class Raster:
         raster.value_range = (low, high)
         for key in _TEXTS:
             setattr(raster, key, meta[key])
-        raster.grid = AffineGrid(Affine(*meta["transform"]), raster.shape, turn_of(raster.crs))
+        kind = AffineGrid if "transform" in meta["grid"] else CurvilinearGrid
+        raster.grid = kind.from_stored(arrays, meta["grid"])
         return raster
 
     @property
@@ -131,12 +136,14 @@ class Raster:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the values and their pyramid."""
-        return sum(level.nbytes for level in self.levels)
+        """Bytes of the values, their pyramid, and the grid's coordinates where it is curvilinear."""
+        return sum(level.nbytes for level in self.levels) + self.grid.nbytes
 
     @property
     def transform(self) -> Affine:
-        """(column, row) of a cell's corner to (x, y)."""
+        """(column, row) of a cell's corner to (x, y); RasterError on a curvilinear grid."""
+        if isinstance(self.grid, CurvilinearGrid):
+            raise RasterError(f"{self.source}: a curvilinear grid has no transform; it has cell_centers()")
         return self.grid.transform
 
     @property
@@ -174,10 +181,14 @@ class Raster:
         coords: dict[str, Any] = {"band": [band.number for band in self.bands]}
         if self.is_rectilinear:
             coords |= {"y": self.y, "x": self.x}
+        elif isinstance(self.grid, CurvilinearGrid):
+            x, y = ("lon", "lat") if self.crs.is_geographic else ("x_of_cell", "y_of_cell")
+            coords |= {x: (("y", "x"), self.grid.center_x), y: (("y", "x"), self.grid.center_y)}
         array = xarray.DataArray(self.values, dims=("band", "y", "x"), coords=coords, name=self.name or None)
         array.attrs.update({"units": self.unit, "long_name": self.name})
         array.rio.write_crs(self.crs_text, inplace=True)
-        array.rio.write_transform(self.transform, inplace=True)
+        if isinstance(self.grid, AffineGrid):
+            array.rio.write_transform(self.grid.transform, inplace=True)
         return array
 
     def sample(
@@ -226,6 +237,8 @@ class Raster:
     def warm(self, projection: MapProjection) -> None:
         """Make what sampling in a projection needs, and what can be kept: before workers are forked."""
         projection.inverse(self.crs_text)(0.0, 0.0)
+        if isinstance(self.grid, CurvilinearGrid):
+            self.grid.mapped(projection, self.crs_text)
 
     def level_for(self, cells_per_pixel: float) -> int:
         """Return the coarsest level that has no cell larger than a pixel, from the fewest that one has."""
@@ -241,6 +254,16 @@ class Raster:
     def around(self, level: int) -> float | None:
         """Columns of a level that go once around the earth, where columns are longitudes."""
         return self.grid.around(level)
+
+
+def _grid(where: Affine | CurvilinearGrid, shape: tuple[int, int], crs: pyproj.CRS, source: str) -> Grid:
+    if isinstance(where, CurvilinearGrid):
+        if where.shape != shape:
+            raise RasterError(f"{source}: coordinates of {where.shape} cells, but values of {shape}")
+        return where
+    if where.is_degenerate:
+        raise RasterError(f"{source}: the transform {tuple(where)[:6]} maps all cells to one line")
+    return AffineGrid(where, shape, turn_of(crs))
 
 
 _TEXTS = ("name", "unit", "source", "resampling")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from affine import Affine
@@ -36,6 +38,16 @@ class AffineGrid:
     def is_rectilinear(self) -> bool:
         """Whether rows and columns run along x and y."""
         return bool(self.transform.b == 0 and self.transform.d == 0)
+
+    def to_stored(self) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
+        """Return all that the grid consists of: arrays by name (none), and the rest as JSON can hold it."""
+        return {}, {"transform": list(self.key), "shape": self.shape, "turn": self.turn}
+
+    @classmethod
+    def from_stored(cls, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> Self:
+        """Return the grid that `to_stored` told of."""
+        rows, columns = meta["shape"]
+        return cls(Affine(*meta["transform"]), (rows, columns), meta["turn"])
 
     @property
     def nbytes(self) -> int:

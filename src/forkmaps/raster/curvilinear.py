@@ -1,0 +1,217 @@
+"""A grid whose cells lie anywhere: each has coordinates of its own, as those of many models have.
+
+Cells are the quadrilaterals between their corners, straight on the map: what `pcolormesh` draws. Which one
+lies under a pixel, and where in it, is found by going through the cells in view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from forkmaps.cache import array_digest
+from forkmaps.errors import RasterError
+from forkmaps.projection import MapProjection, View
+from forkmaps.raster.corners import Plane, centers_of, corners_of, edges_of
+from forkmaps.raster.mapped import MappedGrid, around
+from forkmaps.raster.quadmap import QuadMap
+from forkmaps.raster.sampling import CellMap, ExactPiece
+
+_TILE = 64
+"""Pixels along each side of a tile, whose cells lie within a box for the window of a view."""
+_PARTS = 64
+"""Parts of the grid, along each side, that are looked at to tell whether a place lies on it."""
+
+
+class CurvilinearGrid:
+    """A grid with coordinates of its own for each cell; read-only.
+
+    Parameters
+    ----------
+    x, y : (rows, columns) float64
+        Of the cells' centers, in the grid's CRS; NaN where they are not known.
+    corner_x, corner_y : (rows + 1, columns + 1) float64
+        Of the cells' corners.
+    turn : float or None
+        Once around the earth, in units of x (360 for degrees), where x is a longitude.
+    """
+
+    is_rectilinear = False
+    is_closed = False
+
+    def __init__(self, x: Plane, y: Plane, corner_x: Plane, corner_y: Plane, turn: float | None) -> None:
+        self.center_x, self.center_y, self.turn = _frozen(x), _frozen(y), turn
+        self.corner_x, self.corner_y = _frozen(corner_x), _frozen(corner_y)
+        self._mapped: dict[str, MappedGrid] = {}
+
+    @classmethod
+    def of_centers(cls, x: Plane, y: Plane, turn: float | None) -> Self:
+        """Make a grid of (rows, columns) centers, two or more each way; corners lie between them."""
+        return cls(x, y, *corners_of(x, y, turn), turn)
+
+    @classmethod
+    def of_corners(cls, x: Plane, y: Plane, turn: float | None) -> Self:
+        """Make a grid of (rows + 1, columns + 1) corners."""
+        return cls(*centers_of(x, y, turn), x, y, turn)
+
+    @classmethod
+    def of_axes(cls, x: Plane, y: Plane, turn: float | None) -> Self:
+        """Make a grid of unevenly spaced (columns,) x and (rows,) y of centers, two or more each."""
+        edges_x, edges_y = edges_of(x), edges_of(y)
+        if turn is not None:
+            edges_y = np.clip(edges_y, -turn / 4, turn / 4)
+        return cls(*np.meshgrid(x, y), *np.meshgrid(edges_x, edges_y), turn)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, columns."""
+        rows, columns = self.center_x.shape
+        return rows, columns
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays, also of those made for projections."""
+        return sum(array.nbytes for array in self.to_stored()[0].values())
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells this grid from others of its shape."""
+        return tuple(array_digest(array) for array in (self.corner_x, self.corner_y))
+
+    @property
+    def x(self) -> Plane:
+        """Return x of the first row's cell centers, (columns,)."""
+        return np.asarray(self.center_x[0])
+
+    @property
+    def y(self) -> Plane:
+        """Return y of the first column's cell centers, (rows,)."""
+        return np.asarray(self.center_y[:, 0])
+
+    def cell_centers(self) -> tuple[Plane, Plane]:
+        """Return x and y of all cell centers, (rows, columns) each."""
+        return self.center_x, self.center_y
+
+    def outline(self, points: int) -> tuple[Plane, Plane]:
+        """Return x, y of `points` x `points` corners of cells, from edge to edge of the grid."""
+        some = np.ix_(*(np.linspace(0, side, points).round().astype(int) for side in self.shape))
+        return self.corner_x[some], self.corner_y[some]
+
+    def contains(self, x: Plane, y: Plane) -> NDArray[np.bool_]:
+        """Tell which places lie on the grid, as it is at `_PARTS` parts of it each way."""
+        inside = np.zeros(np.shape(x), bool)
+        known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        tree = shapely.STRtree(list(self._polygons()))
+        for shift in (0.0,) if self.turn is None else (-self.turn, 0.0, self.turn):
+            places = shapely.points(self._once_around(np.ravel(x)[known]) + shift, np.ravel(y)[known])
+            inside.ravel()[known[tree.query(places, predicate="intersects")[0]]] = True
+        return inside
+
+    def cell_map(self, view: View, projection: MapProjection, crs: str) -> CellMap:
+        """Return which cells lie under a view's pixels; `crs` is the grid's."""
+        quads = QuadMap(self, self.mapped(projection, crs), projection, crs, view)
+        return _PiecedMap(_pieces(quads.positions(), quads.largest_cell))
+
+    def mapped(self, projection: MapProjection, crs: str) -> MappedGrid:
+        """Return the cells on a map, made once: a million of them take some seconds."""
+        key = projection.crs.to_wkt()
+        if key not in self._mapped:
+            transform = projection.transformer(crs).transform
+            x, y = transform(self.corner_x, self.corner_y)
+            middle = transform(*centers_of(self.corner_x, self.corner_y, self.turn))
+            self._mapped[key] = _frozen_grid(MappedGrid.of(x, y, *middle, projection.period))
+        return self._mapped[key]
+
+    def around(self, level: int) -> None:
+        """Columns that go once around the earth: not known."""
+        return None
+
+    def to_stored(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return all that the grid consists of: arrays by name, and the rest as JSON can hold it."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        for number, mapped in enumerate(self._mapped.values()):
+            arrays |= {f"mapped.{number}.{name}": array for name, array in mapped.to_arrays().items()}
+        return arrays, {"turn": self.turn, "mapped": list(self._mapped)}
+
+    @classmethod
+    def from_stored(cls, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> Self:
+        """Return the grid that `to_stored` told of; its arrays are not copied."""
+        x, y, corner_x, corner_y = (arrays[name] for name in _ARRAYS)
+        grid = cls(x, y, corner_x, corner_y, meta["turn"])
+        for number, key in enumerate(meta["mapped"]):
+            prefix = f"mapped.{number}."
+            own = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+            grid._mapped[key] = _frozen_grid(MappedGrid.from_arrays(own))
+        return grid
+
+    def _once_around(self, x: Plane) -> Plane:
+        return x if self.turn is None else (x + self.turn / 2) % self.turn - self.turn / 2
+
+    def _polygons(self) -> Iterator[Any]:
+        """Yield parts of the grid as polygons on the plane of its coordinates."""
+        places = (np.linspace(0, side, _PARTS + 1).round().astype(int) for side in self.shape)
+        some = np.ix_(*map(np.unique, places))
+        across, down = (around(corners[some])[[0, 1, 2, 3, 0]] for corners in (self.corner_x, self.corner_y))
+        if self.turn is not None:
+            moves = self._once_around(np.diff(across, axis=0))
+            across = self._once_around(across[0]) + np.concatenate([0 * across[:1], moves.cumsum(axis=0)])
+        across, down = across.reshape(5, -1).T, down.reshape(5, -1).T
+        known = np.isfinite(across).all(axis=1) & np.isfinite(down).all(axis=1)
+        for ring_x, ring_y in zip(across[known], down[known], strict=True):
+            if self.turn is not None and abs(ring_x[-1] - ring_x[0]) > self.turn / 2:
+                yield self._cap(ring_y)
+            else:
+                yield shapely.make_valid(shapely.Polygon(np.column_stack([ring_x, ring_y])))
+
+    def _cap(self, y: Plane) -> Any:
+        """Return a part around a pole as all that is nearer to it than its furthest corner."""
+        assert self.turn is not None
+        pole = np.copysign(self.turn / 4, y.mean())
+        return shapely.box(-self.turn / 2, min(*y, pole), self.turn / 2, max(*y, pole))
+
+
+_ARRAYS = ("center_x", "center_y", "corner_x", "corner_y")
+
+
+class _PiecedMap(CellMap):
+    """A map of pixels to cells that is made of pieces known already."""
+
+    def __init__(self, pieces: list[ExactPiece]) -> None:
+        self.pieces = list(pieces)
+
+
+def _pieces(positions: Plane, largest_cell: float) -> list[ExactPiece]:
+    """Cut (2, rows, columns) positions into tiles, without those that show nothing."""
+    rows, columns = positions.shape[1:]
+    tiles = [
+        (slice(top, min(top + _TILE, rows)), slice(left, min(left + _TILE, columns)))
+        for top in range(0, rows, _TILE)
+        for left in range(0, columns, _TILE)
+    ]
+    shown = [tile for tile in tiles if np.isfinite(positions[0][tile]).any()]
+    return [ExactPiece(*tile, positions[:, *tile], largest_cell) for tile in shown]
+
+
+def check_cells(x: Plane, y: Plane, source: str) -> None:
+    """Raise RasterError where coordinates don't make a grid of cells."""
+    if min(x.shape) < 2:
+        raise RasterError(
+            f"{source}: of a grid of {x.shape[0]} x {x.shape[1]} cells the centers don't "
+            "tell the cells' size; give transform, or the coordinates of the corners"
+        )
+    if not (np.isfinite(x) & np.isfinite(y)).any():
+        raise RasterError(f"{source}: no cell has finite coordinates")
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _frozen_grid(grid: MappedGrid) -> MappedGrid:
+    return MappedGrid.from_arrays({name: _frozen(array) for name, array in grid.to_arrays().items()})

@@ -1,0 +1,113 @@
+"""A curvilinear grid on a map: its cells' corners in map coordinates, and what tells which a view needs.
+
+It is made once for a projection. Cells that the map tears apart (at its cut, at a pole, at the edge of what
+it shows) are marked: they are drawn in ever smaller parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 16
+"""Cells along each side of a block, of which a view takes all or none."""
+MIDDLE = 0.25
+"""A cell is whole if its middle, on the map, is nearer to the middle of its corners than by this share of
+its size."""
+
+Plane = NDArray[np.float64]
+_ARRAYS = ("x", "y", "torn_before", "boxes", "longest")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MappedGrid:
+    """Corners of cells on a map.
+
+    Attributes
+    ----------
+    x, y : (rows + 1, columns + 1) float64
+        Map coordinates of the corners, NaN where the map shows none.
+    torn_before : (rows + 1, columns + 1) int32
+        How many cells above and to the left of a corner are not whole.
+    boxes : (4, block rows, block columns) float64
+        West, east, south, north of blocks; infinite of one with a cell that is not whole.
+    longest : (block rows, block columns) float64
+        Longest side of a block's whole cells, in map units.
+    """
+
+    x: Plane
+    y: Plane
+    torn_before: NDArray[np.int32]
+    boxes: Plane
+    longest: Plane
+
+    @classmethod
+    def of(cls, x: Plane, y: Plane, middle_x: Plane, middle_y: Plane, period: float | None) -> Self:
+        """Make it from the corners, and the cells' middles, in map coordinates; infinite where none are."""
+        x, y = (np.where(np.isfinite(x) & np.isfinite(y), part, np.nan) for part in (x, y))
+        corners_x, corners_y = unwrapped(around(x), period), around(y)
+        torn = _torn(corners_x, corners_y, middle_x, middle_y, period)
+        boxes, longest = _blocks(corners_x, corners_y, torn)
+        before = np.zeros(x.shape, np.int32)
+        before[1:, 1:] = torn.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
+        return cls(x, y, before, boxes, longest)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all of its arrays by name."""
+        return {name: getattr(self, name) for name in _ARRAYS}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Return the one that `to_arrays` told of."""
+        return cls(*(arrays[name] for name in _ARRAYS))
+
+    def is_torn(self, top: Any, bottom: Any, left: Any, right: Any) -> NDArray[np.bool_]:
+        """Tell which rectangles of cells, (n,) sides each, hold one that is not whole."""
+        before = self.torn_before
+        count = before[bottom, right] - before[top, right] - before[bottom, left] + before[top, left]
+        return np.asarray(count > 0)
+
+
+def around(corners: Plane) -> Plane:
+    """Return (4, rows, columns): the corners of each cell, around it."""
+    return np.stack([corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]])
+
+
+def unwrapped(x: Plane, period: float | None) -> Plane:
+    """Return x of (4, ...) corners, each as near to the first one as whole turns can bring it."""
+    return x if period is None else x - period * np.round((x - x[0]) / period)
+
+
+def _torn(x: Plane, y: Plane, middle_x: Plane, middle_y: Plane, period: float | None) -> NDArray[np.bool_]:
+    """Tell which cells are shown, and are not whole."""
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    size = np.sqrt(((x - mean_x) ** 2 + (y - mean_y) ** 2).max(axis=0))
+    with np.errstate(invalid="ignore"):
+        off = middle_x - mean_x
+        if period is not None:
+            off -= period * np.round(off / period)
+        whole = np.hypot(off, middle_y - mean_y) <= MIDDLE * size
+    shown = np.isfinite(x).any(axis=0) | np.isfinite(middle_x)
+    return np.asarray(shown & ~whole)
+
+
+def _blocks(x: Plane, y: Plane, torn: NDArray[np.bool_]) -> tuple[Plane, Plane]:
+    """Return the boxes of blocks, and the longest side of a whole cell in each."""
+    sides = np.hypot(np.roll(x, -1, axis=0) - x, np.roll(y, -1, axis=0) - y).max(axis=0)
+    longest = _over_blocks(np.fmax, np.where(torn, np.nan, sides))
+    low = [_over_blocks(np.fmin, part.min(axis=0)) for part in (x, y)]
+    high = [_over_blocks(np.fmax, part.max(axis=0)) for part in (x, y)]
+    boxes = np.stack([low[0], high[0], low[1], high[1]])
+    boxes[:, _over_blocks(np.logical_or, torn)] = np.array([-np.inf, np.inf, -np.inf, np.inf])[:, None]
+    return boxes, longest
+
+
+def _over_blocks(function: np.ufunc, cells: NDArray[Any]) -> NDArray[Any]:
+    """Reduce (rows, columns) cells to blocks."""
+    down, across = (np.arange(0, number, BLOCK) for number in cells.shape)
+    reduced: NDArray[Any] = function.reduceat(function.reduceat(cells, down, axis=0), across, axis=1)
+    return reduced
