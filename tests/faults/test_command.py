@@ -39,15 +39,21 @@ MANIFEST = ".forkmaps-manifest.jsonl"
 PROGRAM = """
     import os, signal, sys, time, warnings
     from pathlib import Path
-    from forkmaps import batch, mapdrawer
-    from forkmaps.cli import main
+    from forkmaps import cli
 
-    real = mapdrawer.picture_bytes
+    def plant(options):
+        # Only now: what is imported before would open files that the command itself opens later.
+        from forkmaps import mapdrawer
 
-    def picture_bytes(renderer, job, suffix):
-        return fault(job.region.name, lambda: real(renderer, job, suffix))
+        real = mapdrawer.picture_bytes
 
-    mapdrawer.picture_bytes = picture_bytes
+        def picture_bytes(renderer, job, suffix):
+            return fault(job.region.name, lambda: real(renderer, job, suffix))
+
+        mapdrawer.picture_bytes = picture_bytes
+        return real_render(options)
+
+    real_render, cli._render = cli._render, plant
 """
 
 KILLS_ITSELF = """
@@ -81,7 +87,7 @@ def table(number: int, title: str = "t") -> str:
 
 def program(fault: str) -> list[str]:
     """Return the command, with a fault planted."""
-    text = "".join(map(textwrap.dedent, (PROGRAM, fault, "sys.exit(main(sys.argv[1:]))")))
+    text = "".join(map(textwrap.dedent, (PROGRAM, fault, "sys.exit(cli.main(sys.argv[1:]))")))
     return [sys.executable, "-c", text, "render"]
 
 
@@ -280,6 +286,8 @@ def test_p8_a_signal_ends_the_command_and_its_workers_and_the_next_run_goes_on(
 def test_p8_a_second_ctrl_c_ends_the_command_at_once(ten: Path) -> None:
     folder, cleaning = ten.parent / "out", ten.parent / "cleaning"
     cleans_for_ever = f"""
+    from forkmaps import batch
+
     real_sweep = batch.sweep_stale
 
     def sweep_stale(folder):
