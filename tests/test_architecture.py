@@ -60,6 +60,7 @@ MAY_IMPORT = {
     },
     "maps": {"errors", "regions", "shared", "style", "plan", "progress", "report", "batch"},
     "sweeps": {"errors", "names", "output", "style", "pool", "figures", "drawers", "progress", "plan"},
+    "functions": {"errors", "shared", "pool", "progress"},
     "mapset": {"errors", "regions", "projection", "cache", "raster", "shared", "style", "plan"},
     "bundled": set(),
     "doctor": {
@@ -128,6 +129,7 @@ def test_the_public_names_are_these():
         "SharedData",
         "Style",
         "draw_maps",
+        "fork_map",
         "plan_maps",
         "read_mapset",
         "read_regions",

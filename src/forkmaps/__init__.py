@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from forkmaps.batch import Run, draw_maps
     from forkmaps.errors import ForkmapsError
     from forkmaps.maps import render_maps
+    from forkmaps.functions import fork_map
     from forkmaps.mapset import MapSet, read_mapset
     from forkmaps.plan import Plan, plan_maps
     from forkmaps.regions import Extent, Region, read_regions
@@ -33,6 +34,7 @@ _HOMES = {
     "SharedData": "shared",
     "Style": "style",
     "draw_maps": "batch",
+    "fork_map": "functions",
     "plan_maps": "plan",
     "read_mapset": "mapset",
     "read_regions": "regions",
@@ -52,6 +54,7 @@ __all__ = [
     "SharedData",
     "Style",
     "draw_maps",
+    "fork_map",
     "plan_maps",
     "read_mapset",
     "read_regions",

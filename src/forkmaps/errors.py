@@ -58,6 +58,10 @@ class ManifestError(OutputError):
     """A manifest can't be used."""
 
 
+class ItemError(ForkmapsError):
+    """A function failed in a worker; the message has the item, and the traceback there."""
+
+
 class PoolError(ForkmapsError):
     """The workers as a whole failed (one job's failure is a value, not an error)."""
 

@@ -1,0 +1,89 @@
+"""What a worker does with an item: call the user's function, with the shared data and a random stream."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from forkmaps.functions.freezing import freeze_what_it_refers_to, frozen
+from forkmaps.functions.streams import Streams, own_state
+from forkmaps.shared import SharedData, set_shared_data
+
+GIVEN = ("shared", "rng")
+"""Parameters that a function gets by their names."""
+
+
+class Surroundings:
+    """What functions find in a worker: shared data, read-only, and a stream of random numbers for each call.
+
+    Parameters
+    ----------
+    shared
+        Anything; a `SharedData` is also what `forkmaps.shared_data()` returns there.
+    seed
+        Of the streams.
+    """
+
+    def __init__(self, shared: Any, seed: int | None) -> None:
+        self.shared = frozen(shared)
+        self.streams = Streams(seed)
+        self._home = os.getpid()
+
+    @property
+    def abroad(self) -> bool:
+        """Whether this is another process than the user's."""
+        return os.getpid() != self._home
+
+    def prepare(self) -> None:
+        """Make this process's shared data what is shared, if that is a `SharedData`."""
+        if isinstance(self.shared, SharedData):
+            set_shared_data(self.shared)
+
+    def call(self, index: int, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function for the item of a number."""
+        seed = self.streams.of(index)
+        given = {"shared": self.shared, "rng": np.random.default_rng(seed)}
+        extra = {name: given[name] for name in wanted(function) if name not in kwargs}
+        with own_state(seed):
+            return function(*args, **extra, **kwargs)
+
+
+class ItemCall:
+    """A user's function, as a pool calls it: with the number of an item, and the item."""
+
+    def __init__(self, function: Callable[..., Any], around: Surroundings) -> None:
+        self.function, self.around = function, around
+
+    def prepare(self) -> None:
+        """Make a worker ready for its first item."""
+        self.around.prepare()
+        if self.around.abroad:
+            freeze_what_it_refers_to(self.function)
+
+    def __call__(self, job: tuple[int, Any]) -> Any:
+        """Do an item."""
+        index, item = job
+        return self.around.call(index, self.function, item)
+
+
+def wanted(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return those of `GIVEN` that a function has parameters for."""
+    try:
+        return _wanted(function)
+    except TypeError:  # it can't be hashed
+        return _wanted.__wrapped__(function)
+
+
+@lru_cache(maxsize=32)
+def _wanted(function: Callable[..., Any]) -> tuple[str, ...]:
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some that are written in C don't tell
+        return ()
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return tuple(name for name in GIVEN if name in parameters and parameters[name].kind in by_name)
