@@ -355,6 +355,12 @@ def test_a_cartopy_class_takes_its_arguments():
         ("LambertConformal", {"standard_parallels": [10, 20, 30]}, "1 or 2 standard parallels"),
         ("RotatedPole", {"pole_latitude": [1]}, "RotatedPole"),
         ("Geostationary", {"sweep_axis": "z"}, "Geostationary"),
+        ("LambertConformal", {"central_longitude": -1000}, "central_longitude must be from -360 to 360"),
+        ("LambertConformal", {"central_longitude": float("nan")}, "central_longitude must be from -360"),
+        ("Mercator", {"min_latitude": -1000}, "Mercator.min_latitude=-1000.*it takes central_longitude"),
+        ("Mercator", {"scale_factor": 1e-30}, "scale_factor=1e-30"),
+        ("ObliqueMercator", {"azimuth": float("inf")}, "azimuth=inf"),
+        ("AlbersEqualArea", {"standard_parallels": []}, "standard_parallels="),
     ],
 )
 def test_a_bad_name_or_argument_is_told_with_the_nearest_known(name, arguments, message):

@@ -42,6 +42,8 @@ def test_size_is_in_whole_pixels():
         ({"min": 2, "max": 1}, "min 2 is not less than max 1"),
         ({"min": 1, "max": 1}, "min 1 is not less than max 1"),
         ({"max": float("inf")}, "max: a finite number"),
+        ({"max": 1e39}, r"max: a number of at most 3\.4e\+38"),
+        ({"levels": [-1e300, 1]}, r"levels \(no. 1\): a number of at least -3\.4e\+38"),
         ({"background": "none"}, "background: a color that hides what is behind it"),
         ({"background": "#ffffff80"}, "background: a color that hides what is behind it"),
         ({"interpolation": "cubic"}, 'interpolation: "nearest" or "linear" is needed, not "cubic"'),

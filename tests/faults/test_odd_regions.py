@@ -75,7 +75,7 @@ def test_d4_nothing_but_gaps_says_no_data(tmp_path, drawn):
     assert (shown < 100).all(axis=-1).sum() > 20, "the words no data"
 
 
-@pytest.mark.parametrize("value", [0, 7, -1e30, 3e38])
+@pytest.mark.parametrize("value", [0, 7, -1e30, 3e38, -3.4e38])
 def test_d4_one_value_only_has_one_color(tmp_path, drawn, value):
     path = make_set(tmp_path, RED)
     write(tmp_path / "raster.tif", np.full((20, 30), value, np.float32))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cartopy.crs as ccrs
 import numpy as np
 import pyproj
+import shapely
 
 from forkmaps.errors import ProjectionError, nearest
 from forkmaps.projection.mapprojection import LONLAT, MapProjection, Size, View, view_of
@@ -117,12 +119,32 @@ def projection_from_cartopy(name: str, arguments: Mapping[str, Any]) -> MapProje
                 f'projection {name} takes no "{key}"{nearest(key, known)}; it takes {", ".join(known)}'
             )
     try:
-        return MapProjection(classes[name](**arguments))
-    except (TypeError, ValueError, pyproj.exceptions.CRSError) as error:
+        return MapProjection(_bounded(classes[name], arguments))
+    except _FAILURES as error:
         given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         raise ProjectionError(
             f"projection {name}({given}): {_first_line(error)}; it takes {', '.join(known)}"
         ) from error
+
+
+_FAILURES: tuple[type[Exception], ...] = (
+    *(TypeError, ValueError, LookupError, ArithmeticError, RuntimeWarning),
+    *(pyproj.exceptions.ProjError, pyproj.exceptions.CRSError, shapely.errors.ShapelyError),
+)
+"""What cartopy's classes fail with, or warn of, where arguments make no sense."""
+
+
+def _bounded(cls: type[ccrs.Projection], arguments: Mapping[str, Any]) -> ccrs.Projection:
+    """Make a projection whose world has an edge on the plane; PROJ itself takes nearly any number."""
+    for key, value in arguments.items():
+        if key.endswith("longitude") and isinstance(value, int | float) and not abs(value) <= 360.0:
+            raise ValueError(f"{key} must be from -360 to 360")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        crs = cls(**arguments)
+        if not np.isfinite(crs.boundary.bounds).all():
+            raise ValueError("its world has no edge; the numbers are out of range")
+    return crs
 
 
 def fitted_projection(regions: Sequence[Region]) -> MapProjection:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from forkmaps.errors import RasterError, nearest
 log = logging.getLogger(__name__)
 
 _REFERENCING = (
-    "VRT DERIVED GTI TIL WMS WCS WMTS OGCAPI STACTA STACIT HTTP PLMOSAIC EEDA EEDAI DAAS MRF RPFTOC ECRGTOC"
+    *("VRT", "GDALG", "DERIVED", "GTI", "TIL", "WMS", "WCS", "WMTS", "OGCAPI", "STACTA", "STACIT", "HTTP"),
+    *("PLMOSAIC", "EEDA", "EEDAI", "DAAS", "MRF", "RPFTOC", "ECRGTOC"),
 )
 """GDAL's formats that read other files, or the network, instead of holding values."""
 _REFERENCES = re.compile(
@@ -84,14 +86,25 @@ def _quiet() -> Iterator[None]:
     """Keep GDAL's messages from the terminal: what matters is in our errors."""
     theirs, handler = logging.getLogger("rasterio"), _ToOurLog()
     propagated, theirs.propagate = theirs.propagate, False
+    hook, sys.unraisablehook = sys.unraisablehook, _but_decoding(sys.unraisablehook)
     theirs.addHandler(handler)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             yield
     finally:
+        sys.unraisablehook = hook
         theirs.propagate = propagated
         theirs.removeHandler(handler)
+
+
+def _but_decoding(hook: Callable[[sys.UnraisableHookArgs], object]) -> Callable[..., object]:
+    """Return a hook without rasterio's tracebacks: GDAL quotes bytes of damaged files, which are no text."""
+
+    def but_decoding(unraisable: sys.UnraisableHookArgs) -> object:
+        return None if isinstance(unraisable.exc_value, UnicodeDecodeError) else hook(unraisable)
+
+    return but_decoding
 
 
 def _reason(error: BaseException) -> str:
@@ -123,7 +136,7 @@ def _refuse_references(path: str | Path) -> None:
 
 
 def _safe_drivers(env: Any) -> list[str]:
-    return [driver for driver in env.drivers() if driver not in _REFERENCING.split()]
+    return [driver for driver in env.drivers() if driver not in _REFERENCING]
 
 
 def _variables(dataset: Any) -> dict[str, str]:

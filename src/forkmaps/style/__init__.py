@@ -82,6 +82,8 @@ TemplateText = Annotated[str, AfterValidator(_template)]
 Font = Annotated[str, AfterValidator(_font)]
 Points = Annotated[float, Field(ge=0, le=100)]
 TextSize = Annotated[float, Field(ge=1, le=200)]
+Value = Annotated[float, Field(ge=-3.4e38, le=3.4e38)]
+"""In the raster's unit; what float32 holds."""
 Inches = Annotated[float, Field(gt=0, le=200)]
 
 
@@ -99,12 +101,12 @@ class Style(Options):
     palette: Palette = "viridis"
     colors: Listed[tuple[Color, ...] | None] = None
     """Colors in place of a palette: one for each step between levels, or to shade between."""
-    levels: Listed[tuple[float, ...] | None] = None
+    levels: Listed[tuple[Value, ...] | None] = None
     """Limits of the palette's steps, ascending, in the raster's unit; excludes `min` and `max`."""
-    min: float | None = None
+    min: Value | None = None
     """Value at the palette's first color; default: the least of the raster's bands that are drawn."""
-    max: float | None = None
-    ticks: Listed[tuple[float, ...] | None] = None
+    max: Value | None = None
+    ticks: Listed[tuple[Value, ...] | None] = None
     """Values that the color bar is labelled at; default: the levels, or matplotlib's choice."""
     unit: str | None = None
     """Unit on the color bar; default: the raster's."""

@@ -147,7 +147,8 @@ def _integers(numbers: NDArray[np.float32]) -> NDArray[np.intp]:
 
 def _narrow(number: float) -> np.float32 | np.float64:
     """Return a float32 where it is exact: the results are the same then, several times as fast."""
-    narrow = np.float32(number)
+    with np.errstate(over="ignore"):
+        narrow = np.float32(number)
     return narrow if float(narrow) == number else np.float64(number)
 
 
@@ -164,7 +165,8 @@ def _ends(style: Style, low: float, high: float) -> tuple[float, float]:
     room = max(0.5, abs(low) * 0.01)
     if style.min is not None:
         return low, low + room
-    return high - room, high if style.max is not None else high + room
+    most = float(np.finfo(np.float32).max)
+    return max(high - room, -most), high if style.max is not None else min(high + room, most)
 
 
 def _cmap(style: Style) -> Any:
