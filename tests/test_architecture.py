@@ -48,7 +48,7 @@ MAY_IMPORT = {
         "regions",
     },
     "logfile": {"errors"},
-    "remarks": {"pool"},
+    "remarks": {"logfile", "pool"},
     "report": {"errors", "output"},
     "outcomes": {"errors", "output", "manifest", "plan", "pool", "progress", "report", "shared"},
     "mapdrawer": {
@@ -119,6 +119,7 @@ def test_only_grids_of_plots_import_pyplot_whose_figures_they_return():
 def test_the_public_names_are_these():
     assert forkmaps.__all__ == [
         "Extent",
+        "ForkExecutor",
         "ForkmapsError",
         "Line",
         "MapSet",

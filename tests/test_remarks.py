@@ -2,6 +2,10 @@
 
 import logging
 import os
+import re
+import subprocess
+import sys
+import textwrap
 import warnings
 
 import pytest
@@ -66,6 +70,34 @@ def test_nothing_stays_set_after_the_block_even_if_it_raises():
         logging.getLogRecordFactory(),
         list(logging.getLogger().handlers),
     )
+
+
+def test_a_worker_that_is_not_forked_writes_to_the_same_log(tmp_path):
+    (tmp_path / "drawing.py").write_text(
+        "import logging\ndef draw(job): logging.getLogger('forkmaps').info('drawn %s', job)\n"
+        "def name(job): return f'region-{job}'\n"
+    )
+    code = """
+    import logging, pickle, subprocess, sys, drawing
+    from pathlib import Path
+    from forkmaps.logfile import LogFile
+    from forkmaps.remarks import Listening
+
+    logging.getLogger().addHandler(LogFile(Path("log")))
+    sent = pickle.dumps(Listening(drawing.draw, drawing.name))
+    anew = "import pickle, sys; pickle.load(sys.stdin.buffer)(1); print(__import__('os').getpid())"
+    print(subprocess.run([sys.executable, "-c", anew], input=sent, check=True, capture_output=True).stdout)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    (line,) = (tmp_path / "log").read_text().splitlines()
+    pid = re.search(r"\d+", ended.stdout)[0]
+    assert line.endswith(f"INFO pid {pid} region region-1: drawn 1")
 
 
 def draw(job):

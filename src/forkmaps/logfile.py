@@ -11,6 +11,8 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +40,7 @@ class LogFile(logging.Handler):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        self.path = Path(path).absolute()
         try:
             self.descriptor = os.open(path, _APPEND, 0o666)
         except OSError as error:
@@ -61,6 +64,19 @@ class LogFile(logging.Handler):
             os.close(self.descriptor)
             self.descriptor = -1
         super().close()
+
+
+def log_files() -> tuple[Path, ...]:
+    """Return the files that this process's log goes to."""
+    return tuple(handler.path for handler in logging.getLogger().handlers if isinstance(handler, LogFile))
+
+
+def log_to(paths: Iterable[Path]) -> None:
+    """Append this process's log to files, too; for a worker that has inherited none, as it was not forked."""
+    for path in set(paths) - set(log_files()):
+        with suppress(OutputError):
+            logging.getLogger().addHandler(LogFile(path))
+            logging.getLogger(LOGGER).setLevel(logging.INFO)
 
 
 class _Whole(logging.Formatter):

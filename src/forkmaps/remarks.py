@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Generic, TypeVar, cast
 
+from forkmaps.logfile import log_files, log_to
 from forkmaps.pool import Done, Failed
 from forkmaps.pool.messages import describe, stack
 from forkmaps.pool.tasks import Outcome
@@ -61,6 +62,15 @@ class Listening(Generic[J, R]):
 
     def __init__(self, function: Callable[[J], R], region_of: Callable[[J], str]) -> None:
         self._function, self._region_of = function, region_of
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Travel to a worker that is not forked together with the log's files."""
+        return self._function, self._region_of, log_files()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Arrive there, and open them."""
+        self._function, self._region_of, logs = state
+        log_to(logs)
 
     def __call__(self, job: J) -> Told[R]:
         """Do a job. Only what ends a worker is raised: want of memory, a call for its end."""
