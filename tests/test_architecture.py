@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "cache": {"errors", "output"},
     "raster": {"errors", "projection", "cache"},
     "features": {"errors", "layerfile", "regions", "projection", "cache"},
-    "shared": {"errors", "output", "projection", "cache", "raster", "features"},
+    "shared": {"errors", "output", "regions", "projection", "cache", "raster", "features"},
     "style": {"errors", "projection", "raster"},
     "plotter": {"errors", "raster"},
     "job": {"raster", "regions", "shared", "style"},

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from forkmaps.cache import AnyCache, Cache
 from forkmaps.errors import RasterError, nearest
 from forkmaps.features import BoundaryFeature
-from forkmaps.projection import MapProjection, projection_from_text
+from forkmaps.projection import MapProjection, Size, View, projection_from_text
 from forkmaps.raster import Raster
+from forkmaps.raster.seen import seen_part
+from forkmaps.regions import Extent
 from forkmaps.shared.folder import Content, Place, read_folder, same_place, write_folder
 from forkmaps.shared.recipe import ONLY_RASTER, RasterRecipe, Recipe
 from forkmaps.shared.slot import set_shared_data
@@ -176,6 +178,35 @@ class SharedData:
                 f'there is no raster "{name}"{nearest(name, known)}; there are {", ".join(known)}'
             )
         return self.rasters[name]
+
+    def in_view(self, axes: Any, raster: str = "") -> xarray.DataArray:
+        """Return what axes show of a raster, with about a cell for each of their pixels.
+
+        To draw with on a map: contours of all of a large raster take longer than the map.
+
+        Parameters
+        ----------
+        axes : cartopy GeoAxes
+            With the limits of the map.
+        raster : str
+            Its name; default: the first.
+
+        Returns
+        -------
+        (band, y, x) DataArray
+            float32, read-only; means of blocks of cells where these are smaller than pixels. `x` and `y` are
+            in the raster's CRS.
+
+        Raises
+        ------
+        RasterError
+            The axes show nothing of it.
+        """
+        own = axes.projection == self.projection.crs
+        projection = self.projection if own else MapProjection(axes.projection)
+        extent = Extent(*sorted(axes.get_xlim()), *sorted(axes.get_ylim()))
+        size = Size(max(round(axes.bbox.width), 1), max(round(axes.bbox.height), 1))
+        return seen_part(self.raster_named(raster), View(extent, size), projection)
 
     @property
     def data(self) -> xarray.DataArray:
