@@ -7,7 +7,6 @@ depend on the raster's size.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -22,6 +21,7 @@ from forkmaps.projection import MapProjection, View
 from forkmaps.raster.affinegrid import AffineGrid
 from forkmaps.raster.band import Band
 from forkmaps.raster.cells import Cells
+from forkmaps.raster.crs import known_crs, turn_of
 from forkmaps.raster.curvilinear import CurvilinearGrid
 from forkmaps.raster.pyramid import Bands, kept_pyramid
 from forkmaps.raster.sampling import CellMap, Plane
@@ -29,7 +29,7 @@ from forkmaps.raster.sampling import CellMap, Plane
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Band", "Interpolation", "Raster", "Resampling", "turn_of"]
+__all__ = ["Band", "Grid", "Interpolation", "Raster", "Resampling"]
 
 Resampling = Literal["average", "nearest"]
 Grid = AffineGrid | CurvilinearGrid
@@ -92,6 +92,94 @@ class Raster:
         self.bands, self.name, self.unit, self.source = bands, name, unit, source
         self.resampling: Resampling = resampling
         self.grid: Grid = grid
+
+    @classmethod
+    def from_array(
+        cls,
+        values: Any,
+        *,
+        crs: Any,
+        x: Any = None,
+        y: Any = None,
+        transform: Affine | None = None,
+        bands: Sequence[Band | str] = (),
+        name: str = "",
+        unit: str = "",
+        resampling: Resampling = "average",
+        source: str = "memory",
+    ) -> Self:
+        """Make a raster of an array in memory.
+
+        It is not copied where it is float32 and contiguous: what is written into it afterwards shows on the
+        maps, and does not show in pyramid and value range. Maps themselves can't write into it.
+
+        Parameters
+        ----------
+        values : (rows, columns) or (bands, rows, columns)
+            Numbers; NaN, infinite or masked where there is no data.
+        crs
+            What pyproj takes: EPSG code, PROJ string, WKT, a CRS object of pyproj, rasterio or cartopy.
+        x, y : (columns,) and (rows,), or both (rows, columns)
+            Of the cells' centers (with one more each way, of their corners) in the CRS, x before y. Evenly
+            spaced or not, ascending or descending; 2-D ones for grids that are curvilinear.
+        transform : affine.Affine
+            Instead of x and y: (column, row) of a cell's corner to (x, y).
+        bands : sequence of Band or str
+            What each band shows; a str is its name.
+        name, unit, resampling, source
+            As for `Raster`.
+
+        Raises
+        ------
+        RasterError
+            Values that are no numbers, or coordinates that don't fit them.
+        """
+        from forkmaps.raster.placing import placed, plain_values
+
+        values = plain_values(values, source)
+        grid_crs = known_crs(crs, source)
+        if (transform is None) == (x is None or y is None):
+            raise RasterError(f"{source}: either transform is needed, or x and y")
+        where = transform or placed(values.shape[1:], x, y, turn_of(grid_crs), source)
+        described = tuple(b if isinstance(b, Band) else Band(i + 1, b, unit) for i, b in enumerate(bands))
+        options: dict[str, Any] = {"name": name, "unit": unit, "resampling": resampling, "source": source}
+        return cls(values, grid_crs, where, bands=described, **options)
+
+    @classmethod
+    def from_xarray(
+        cls,
+        array: xarray.DataArray,
+        *,
+        crs: Any = None,
+        name: str | None = None,
+        unit: str | None = None,
+        resampling: Resampling = "average",
+    ) -> Self:
+        """Make a raster of a DataArray, which may have bands, times, steps or levels beside x and y.
+
+        Names, units, valid times, coordinates and CRS are taken from it (CF attributes, `rio.crs`), unless
+        given here. For copies, and what is written into it afterwards, see `from_array`.
+
+        Raises
+        ------
+        RasterError
+            Its dimensions or its CRS can't be told; the message says what to give.
+        """
+        from forkmaps.raster.fromxarray import content_of
+
+        source = f"array {array.name}" if array.name else "array"
+        content = content_of(array, crs=crs, name=name, unit=unit, source=source)
+        return cls.from_array(
+            content.values,
+            crs=content.crs,
+            x=content.x,
+            y=content.y,
+            bands=content.bands,
+            name=content.name,
+            unit=content.unit,
+            resampling=resampling,
+            source=source,
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_stored, self.to_stored()
@@ -175,21 +263,9 @@ class Raster:
 
     def to_xarray(self) -> xarray.DataArray:
         """Return the values as a DataArray (band, y, x) on the same read-only memory, CRS in `rio.crs`."""
-        import rioxarray  # noqa: F401  (the .rio accessor)
-        import xarray
+        from forkmaps.raster.toxarray import to_xarray
 
-        coords: dict[str, Any] = {"band": [band.number for band in self.bands]}
-        if self.is_rectilinear:
-            coords |= {"y": self.y, "x": self.x}
-        elif isinstance(self.grid, CurvilinearGrid):
-            x, y = ("lon", "lat") if self.crs.is_geographic else ("x_of_cell", "y_of_cell")
-            coords |= {x: (("y", "x"), self.grid.center_x), y: (("y", "x"), self.grid.center_y)}
-        array = xarray.DataArray(self.values, dims=("band", "y", "x"), coords=coords, name=self.name or None)
-        array.attrs.update({"units": self.unit, "long_name": self.name})
-        array.rio.write_crs(self.crs_text, inplace=True)
-        if isinstance(self.grid, AffineGrid):
-            array.rio.write_transform(self.grid.transform, inplace=True)
-        return array
+        return to_xarray(self)
 
     def sample(
         self,
@@ -275,13 +351,6 @@ def _check_levels(levels: Sequence[NDArray[Any]], bands: Sequence[Any]) -> None:
     plain = all(level.dtype == np.float32 and level.ndim == 3 for level in levels)
     if not levels or not plain or any(0 in shape or shape[0] != len(bands) for shape in shapes):
         raise RasterError(f"needed are levels of (bands, rows, columns) float32, not {shapes}")
-
-
-def turn_of(crs: pyproj.CRS) -> float | None:
-    """Return once around the earth in units of a CRS's x, where x is a longitude (360 for degrees)."""
-    if not crs.is_geographic:
-        return None
-    return 2 * math.pi / float(crs.axis_info[0].unit_conversion_factor)
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

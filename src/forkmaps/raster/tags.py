@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from forkmaps.raster import Band
+from forkmaps.raster.band import Band
 
 Tags = Mapping[str, str]
 
@@ -71,7 +71,12 @@ def _band_name(title: str | None, tags: Tags, common: Tags) -> str:
 
 def _unit(stated: str | None, tags: Tags, common: Tags) -> str:
     found = tags.get("GRIB_UNIT") or stated or tags.get("units") or common.get("units") or ""
-    found = found.strip("[] ")
+    return shown_unit(found)
+
+
+def shown_unit(stated: str) -> str:
+    """Return a unit as a map should show it."""
+    found = stated.strip("[] ")
     return _UNIT_SIGNS.get(found, found)
 
 

@@ -80,7 +80,7 @@ class Boundary:
             It can't be read, or its source and options don't fit together.
         """
         if self.is_file:
-            options = {
+            options: dict[str, Any] = {
                 "where": self.where,
                 "layer": self.layer,
                 "source_crs": self.crs,
