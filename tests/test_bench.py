@@ -44,6 +44,7 @@ def test_every_figure_of_the_issue_has_a_row() -> None:
         "ratio_help",
         "ratio_first_map",
         "prepare_seconds",
+        "rerun_seconds",
         "ratio_counties",
     }
 

@@ -39,6 +39,7 @@ PARTS = {
     "help": "commands:measure_help",
     "first": "commands:measure_first_map",
     "prepare": "preparation:measure",
+    "rerun": "rerun:measure",
     "counties": "counties:measure",
 }
 """Module and function of each part. `data` comes first: the others read what it builds."""

@@ -48,6 +48,7 @@ FIGURES = (
     Figure("ratio_help", "--help, wrong option / python -c pass", 8.0, digits=1),
     Figure("ratio_first_map", "command to first map, warm cache / imports only", 1.5),
     Figure("prepare_seconds", "preparing boundaries and pyramid, warm cache, s", 0.1),
+    Figure("rerun_seconds", "500 maps of which nothing has changed, the command, s", 2.0),
     Figure("ratio_counties", "all counties, 2 workers / counties x median map / 2", 1.15),
 )
 """In the order of the table."""
