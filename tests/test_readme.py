@@ -73,6 +73,32 @@ def test_the_python_example_runs(tmp_path, monkeypatch):
     assert len(names["regions"]) == 12
 
 
+@pytest.fixture
+def beside_the_data(tmp_path):
+    """A folder with the project's data and region lists, to run examples in."""
+    for name in ("data", "regions"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+def run_example(folder, containing):
+    script = next(text for text in blocks("python") if containing in text)
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return script
+
+
+def test_twelve_lines_draw_twelve_regions_with_a_users_own_function(beside_the_data):
+    script = run_example(beside_the_data, "def plotter(axes, shared, region)")
+    assert len(script.splitlines()) <= 12
+    pictures = sorted((beside_the_data / "out" / "own").glob("*.png"))
+    assert len(pictures) == 12
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert picture.size == (1400, 900)
+
+
 def test_every_option_of_the_command_is_named():
     for command in ("render", "check"):
         shown = forkmaps(ROOT, command, "--help").stdout
