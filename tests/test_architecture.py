@@ -61,6 +61,10 @@ MAY_IMPORT = {
     "maps": {"errors", "regions", "shared", "style", "plan", "progress", "report", "batch"},
     "sweeps": {"errors", "names", "output", "style", "pool", "figures", "drawers", "progress", "plan"},
     "functions": {"errors", "shared", "pool", "progress"},
+    "sheet": {
+        *("errors", "output", "projection", "raster", "regions", "shared", "style", "job", "render", "pool"),
+        *("encode", "figures", "plan", "progress"),
+    },
     "mapset": {"errors", "regions", "projection", "cache", "raster", "shared", "style", "plan"},
     "bundled": set(),
     "doctor": {
@@ -129,13 +133,16 @@ def test_the_public_names_are_these():
         "Run",
         "SharedData",
         "Style",
+        "contact_sheet",
         "draw_maps",
         "fork_map",
+        "parallel_plot",
         "plan_maps",
         "read_mapset",
         "read_regions",
         "render_maps",
         "shared_data",
+        "sweep",
     ]
     for name in forkmaps.__all__:
         assert getattr(forkmaps, name).__name__ == name

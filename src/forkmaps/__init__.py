@@ -13,17 +13,22 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from forkmaps.batch import Run, draw_maps
     from forkmaps.errors import ForkmapsError
-    from forkmaps.maps import render_maps
     from forkmaps.functions import fork_map
+    from forkmaps.functions.executor import ForkExecutor
+    from forkmaps.maps import render_maps
+    from forkmaps.grid import parallel_plot
     from forkmaps.mapset import MapSet, read_mapset
     from forkmaps.plan import Plan, plan_maps
     from forkmaps.regions import Extent, Region, read_regions
     from forkmaps.report import Report
     from forkmaps.shared import SharedData, shared_data
+    from forkmaps.sheet import contact_sheet
     from forkmaps.style import Line, Style
+    from forkmaps.sweeps import sweep
 
 _HOMES = {
     "Extent": "regions",
+    "ForkExecutor": "functions.executor",
     "ForkmapsError": "errors",
     "Line": "style",
     "MapSet": "mapset",
@@ -33,17 +38,21 @@ _HOMES = {
     "Run": "batch",
     "SharedData": "shared",
     "Style": "style",
+    "contact_sheet": "sheet",
     "draw_maps": "batch",
     "fork_map": "functions",
+    "parallel_plot": "grid",
     "plan_maps": "plan",
     "read_mapset": "mapset",
     "read_regions": "regions",
     "render_maps": "maps",
     "shared_data": "shared",
+    "sweep": "sweeps",
 }
 
 __all__ = [
     "Extent",
+    "ForkExecutor",
     "ForkmapsError",
     "Line",
     "MapSet",
@@ -53,13 +62,16 @@ __all__ = [
     "Run",
     "SharedData",
     "Style",
+    "contact_sheet",
     "draw_maps",
     "fork_map",
+    "parallel_plot",
     "plan_maps",
     "read_mapset",
     "read_regions",
     "render_maps",
     "shared_data",
+    "sweep",
 ]
 
 

@@ -23,14 +23,14 @@ from typing import Generic, Self, TypeVar
 
 from forkmaps.errors import PoolError
 from forkmaps.pool.cpus import usable_cpus, worker_count
-from forkmaps.pool.handles import NEVER
 from forkmaps.pool.hands import Hands
 from forkmaps.pool.hiring import StartMethod, checked, hire
 from forkmaps.pool.messages import describe, stack
-from forkmaps.pool.orders import Orders
+from forkmaps.pool.orders import ATTEMPTS, WORKER_MEMORY_MB, orders_for
 from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, WorkerReport, memory_of
 
 __all__ = [
+    "ATTEMPTS",
     "Cause",
     "Done",
     "Failed",
@@ -44,13 +44,6 @@ __all__ = [
 
 J = TypeVar("J")
 R = TypeVar("R")
-
-ATTEMPTS = 3
-"""How often a job is given to a worker, if worker after worker dies of it."""
-
-
-WORKER_MEMORY_MB = 1000.0
-"""What a worker may gain. Those that draw maps gain some 10 MB; what gains more and more has a leak."""
 
 
 class Pool(Generic[J, R]):
@@ -112,26 +105,18 @@ class Pool(Generic[J, R]):
         worker_memory_mb: float | None = WORKER_MEMORY_MB,
         start_method: StartMethod = "auto",
     ) -> None:
-        limits = {
-            "timeout": timeout,
-            "attempts": attempts,
-            "jobs_per_worker": jobs_per_worker,
-            "worker_memory_mb": worker_memory_mb,
-        }
-        for name, limit in limits.items():
-            check_positive(name, NEVER if limit is None else limit)
         checked(start_method)
         self._method: StartMethod = start_method
-        self._orders = Orders(
-            function=function,
+        self._orders = orders_for(
+            function,
+            workers=workers,
+            timeout=timeout,
+            attempts=attempts,
             prepare=prepare,
             before_fork=before_fork,
             after_fork=after_fork,
-            size=worker_count(workers),
-            timeout=timeout or NEVER,
-            attempts=attempts,
-            jobs_per_worker=jobs_per_worker or NEVER,
-            worker_memory_mb=worker_memory_mb or NEVER,
+            jobs_per_worker=jobs_per_worker,
+            worker_memory_mb=worker_memory_mb,
         )
         self._hands: Hands[J, R] | Solo[J, R] | None = None
         self._running = False
@@ -249,9 +234,3 @@ class Solo(Generic[J, R]):
             seconds = time.perf_counter() - begin
             return Failed(job, "error", describe(error), seconds, 1, os.getpid(), traceback=stack(error))
         return Done(job, value, time.perf_counter() - begin, 1, os.getpid())
-
-
-def check_positive(name: str, value: float) -> None:
-    """Raise `PoolError` unless a number is above zero."""
-    if not value > 0:
-        raise PoolError(f"{name}: {value:g} is not a positive number; leave it out for the default")

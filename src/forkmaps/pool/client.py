@@ -93,7 +93,7 @@ class Client(Hands[J, R]):
     def advance(self) -> None:
         """Give jobs to the supervisor; start one if there is none."""
         if self._supervisor is None and self._may_start() and self.has_work():
-            self._recruit()
+            self.recruit()
         supervisor = self._supervisor
         while supervisor is not None and supervisor.ready and self._has_room() and self.tasks.draw(1):
             self._give(supervisor)
@@ -246,7 +246,8 @@ class Client(Hands[J, R]):
 
     # The beginning and the end of a supervisor
 
-    def _recruit(self) -> None:
+    def recruit(self) -> None:
+        """Start a supervisor."""
         try:
             self._start.get_ready()
             with signals_blocked() as mask:

@@ -13,7 +13,7 @@ from forkmaps.errors import ForkmapsError, PoolError
 from forkmaps.pool.client import Client
 from forkmaps.pool.crew import Crew, Start
 from forkmaps.pool.forking import ForkStart
-from forkmaps.pool.hands import BY_REFERENCE, BY_VALUE, Hands
+from forkmaps.pool.hands import BY_REFERENCE, BY_VALUE, Codec, Hands
 from forkmaps.pool.launching import AnewStart
 from forkmaps.pool.orders import Orders
 
@@ -33,15 +33,12 @@ def hire(orders: Orders, method: StartMethod) -> Hands[Any, Any]:
         start = ForkStart(
             orders.function, orders.prepare, before_fork=orders.before_fork, after_fork=orders.after_fork
         )
-    return Crew(
-        start,
-        size=orders.size,
-        timeout=orders.timeout,
-        attempts=orders.attempts,
-        jobs_per_worker=orders.jobs_per_worker,
-        worker_memory_mb=orders.worker_memory_mb,
-        codec=BY_REFERENCE if found == "fork" else BY_VALUE,
-    )
+    return crew_of(orders, start, BY_REFERENCE if found == "fork" else BY_VALUE)
+
+
+def crew_of(orders: Orders, start: Start, codec: Codec) -> Crew[Any, Any]:
+    """Return a crew that carries out orders."""
+    return Crew(start, codec=codec, **orders.limits())
 
 
 def checked(method: str) -> None:

@@ -10,10 +10,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from forkmaps.errors import PoolError
+from forkmaps.pool.cpus import worker_count
 from forkmaps.pool.handles import NEVER
 from forkmaps.pool.workers import LOGGER
 
 Step = Callable[[], None]
+
+ATTEMPTS = 3
+"""How often a job is given to a worker, if worker after worker dies of it."""
+
+WORKER_MEMORY_MB = 1000.0
+"""What a worker may gain. Those that draw maps gain some 10 MB; what gains more and more has a leak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +37,51 @@ class Orders:
     attempts: int
     jobs_per_worker: float = NEVER
     worker_memory_mb: float = NEVER
+
+    def limits(self) -> dict[str, Any]:
+        """Return what a `Crew` keeps to."""
+        names = ("size", "timeout", "attempts", "jobs_per_worker", "worker_memory_mb")
+        return {name: getattr(self, name) for name in names}
+
+
+def orders_for(
+    function: Callable[[Any], Any],
+    *,
+    workers: int | None = None,
+    timeout: float | None = None,
+    attempts: int = ATTEMPTS,
+    prepare: Step | None = None,
+    before_fork: Step | None = None,
+    after_fork: Step | None = None,
+    jobs_per_worker: int | None = None,
+    worker_memory_mb: float | None = WORKER_MEMORY_MB,
+) -> Orders:
+    """Make orders of a pool's options, as `Pool` explains them. Raises `PoolError` for impossible ones."""
+    limits = {
+        "timeout": timeout,
+        "attempts": attempts,
+        "jobs_per_worker": jobs_per_worker,
+        "worker_memory_mb": worker_memory_mb,
+    }
+    for name, limit in limits.items():
+        check_positive(name, NEVER if limit is None else limit)
+    return Orders(
+        function=function,
+        prepare=prepare,
+        before_fork=before_fork,
+        after_fork=after_fork,
+        size=worker_count(workers),
+        timeout=timeout or NEVER,
+        attempts=attempts,
+        jobs_per_worker=jobs_per_worker or NEVER,
+        worker_memory_mb=worker_memory_mb or NEVER,
+    )
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise `PoolError` unless a number is above zero."""
+    if not value > 0:
+        raise PoolError(f"{name}: {value:g} is not a positive number; leave it out for the default")
 
 
 def settings() -> list[Step]:

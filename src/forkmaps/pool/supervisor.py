@@ -7,7 +7,6 @@ the supervisor dies, the kernel ends its workers (elsewhere than on Linux, end o
 
 from __future__ import annotations
 
-import os
 import pickle
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -144,16 +143,7 @@ class Supervisor:
             abroad=True,
             not_theirs=[channel, last_words],
         )
-        self._crew: Crew[Forwarded, Sequence[Part]] = Crew(
-            start,
-            size=orders.size,
-            timeout=orders.timeout,
-            attempts=orders.attempts,
-            jobs_per_worker=orders.jobs_per_worker,
-            worker_memory_mb=orders.worker_memory_mb,
-            codec=UNREAD,
-        )
-        self._me = os.getpid()
+        self._crew: Crew[Forwarded, Sequence[Part]] = Crew(start, codec=UNREAD, **orders.limits())
 
     def serve(self) -> None:
         """Do what the client asks until it hangs up, or no worker can be started."""
