@@ -69,7 +69,7 @@ def draw_trial(folder: str) -> None:
     from forkmaps.style import Style
 
     raster, boundary = trial_data()
-    shared = SharedData(raster, {boundary.name: boundary}, boundary.projection)
+    shared = SharedData({"trial": raster}, {boundary.name: boundary}, boundary.projection)
     set_shared_data(shared)
     extents = [Extent(-105 + 2 * step, -93 + 2 * step, 33, 42) for step in range(TRIAL_MAPS)]
     regions = [Region(name, extent) for name, extent in zip(trial_names(), extents, strict=True)]
