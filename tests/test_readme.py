@@ -1,5 +1,6 @@
 """What the README shows works as it stands there."""
 
+import io
 import re
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -97,6 +99,26 @@ def test_twelve_lines_draw_twelve_regions_with_a_users_own_function(beside_the_d
     for path in pictures:
         with Image.open(path) as picture:
             assert picture.size == (1400, 900)
+
+
+def test_the_example_of_a_function_over_shared_data_runs(capsys):
+    names = {}
+    exec(next(text for text in blocks("python") if "noisy_quantiles" in text), names)
+    assert np.allclose(names["quantiles"], [[0.1, 0.5, 0.9]] * 12, atol=0.06)
+    shown = capsys.readouterr().out
+    assert "Failed(job=0, cause='error', message='ZeroDivisionError" in shown
+    assert shown.splitlines()[-1] == str(1 / 11)
+
+
+def test_the_example_of_work_in_the_background_runs():
+    names = {}
+    exec(next(text for text in blocks("python") if "ForkExecutor" in text), names)
+    assert sorted(names["pictures"]) == [0, 1, 2, 3]
+    pictures = set(names["pictures"].values())
+    assert len(pictures) == 4
+    for picture in pictures:
+        with Image.open(io.BytesIO(picture)) as image:
+            assert image.size == (640, 480)
 
 
 def test_every_option_of_the_command_is_named():
