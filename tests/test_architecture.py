@@ -73,7 +73,7 @@ MAY_IMPORT = {
     },
     "cli": {
         *("errors", "regions", "cache", "mapset", "plan", "progress", "report", "batch", "bundled", "doctor"),
-        "logfile",
+        *("logfile", "sheet"),
     },
 }
 

@@ -1,6 +1,7 @@
 """Grids of plots: panels are the ones drawn alone, pixel for pixel, and stand in their cells."""
 
 import io
+import multiprocessing
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from forkmaps.errors import DrawingError
+from forkmaps.errors import DrawingError, PoolError
 from forkmaps.grid import parallel_plot
 from forkmaps.grid.panels import Cell
 
@@ -358,7 +359,6 @@ def test_progress_is_told_on_stderr(capfd):
         (range(4), (2, 2), {"grid_cell_size": 3}, r"grid_cell_size 3 is not \(width, height\)"),
         (range(4), (2, 2), {"col_labels": "abc"}, "col_labels: 3 labels for 2 columns"),
         (range(4), (2, 2), {"row_labels": "abc"}, "row_labels: 3 labels for 2 rows"),
-        (range(4), (2, 2), {"mp_context": "threads"}, 'not by "threads"'),
     ],
 )
 def test_what_makes_no_grid_is_told_before_anything_is_drawn(data, shape, options, told, tmp_path):
@@ -366,3 +366,23 @@ def test_what_makes_no_grid_is_told_before_anything_is_drawn(data, shape, option
     with pytest.raises(DrawingError, match=told):
         grid(lambda item, fig, axes: drawn.touch(), data, shape, **options)
     assert not drawn.exists()
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_however_workers_come_into_being_panels_are_the_same(method):
+    data = values(2)
+    factor = 2.0
+
+    def plot(item, fig, axes):
+        lines(factor * item, fig, axes)
+
+    with mpl.rc_context({"lines.linewidth": 4.0}):
+        expected = [drawn_alone(plot, item) for item in data]
+        figure, axes = grid(plot, data, (1, 2), mp_context=multiprocessing.get_context(method))
+    for one, alone in zip(axes.flat, expected, strict=True):
+        np.testing.assert_array_equal(cell_of(figure, one), alone)
+
+
+def test_an_unknown_start_method_is_refused():
+    with pytest.raises(PoolError, match='"threads" is not one of'):
+        grid(marks, range(4), (2, 2), mp_context="threads")

@@ -83,10 +83,13 @@ def beside_the_data(tmp_path):
     return tmp_path
 
 
-def run_example(folder, containing):
+def run_example(folder, containing, *replaced):
     script = next(text for text in blocks("python") if containing in text)
+    for old, new in replaced:
+        assert old in script
+        script = script.replace(old, new)
     command = [sys.executable, "-W", "error", "-c", script]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return script
 
@@ -121,8 +124,38 @@ def test_the_example_of_work_in_the_background_runs():
             assert image.size == (640, 480)
 
 
+def test_the_contact_sheet_example_draws_its_sheet(beside_the_data):
+    run_example(beside_the_data, "contact_sheet(")
+    with Image.open(beside_the_data / "out" / "sst-sheet.png") as picture:
+        assert picture.width > 12 * 250
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["(30, 64, 4)", pytest.param("(30, 512, 512)", marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
+)
+def test_the_violins_example_shows_thirty_panels(beside_the_data, shape):
+    saved = "plt.savefig('violins.png')"
+    run_example(beside_the_data, "def violin", ("(30, 512, 512)", shape), ("plt.show()", saved))
+    with Image.open(beside_the_data / "violins.png") as picture:
+        assert picture.size == (6000, 3600)
+
+
+def test_the_example_with_lambdas_and_labels_runs(beside_the_data):
+    run_example(beside_the_data, "preprocessing_fn=lambda")
+    with Image.open(beside_the_data / "panels.png") as picture:
+        assert picture.width > 3 * 300
+
+
+def test_the_sweep_example_draws_a_hundred_figures_in_nested_folders(beside_the_data):
+    run_example(beside_the_data, "from forkmaps import sweep")
+    found = sorted((beside_the_data / "out" / "sweep").glob("k0=*/rc-*.png"))
+    assert len(found) == 100
+    assert found[0].parts[-2:] == ("k0=0.10", "rc-1.000e-02.png")
+
+
 def test_every_option_of_the_command_is_named():
-    for command in ("render", "check"):
+    for command in ("render", "check", "sheet"):
         shown = forkmaps(ROOT, command, "--help").stdout
         for option in set(re.findall(r"--[a-z]+[a-z-]*", shown)) - {"--help"}:
             assert option in README, option

@@ -328,3 +328,18 @@ def test_nothing_warns(tmp_path):
         warnings.simplefilter("error")
         run(lambda x: plt.plot([1, 2]), {"x": [0, 1]}, tmp_path)
     assert len(list(tmp_path.glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_workers_that_are_not_forked_from_this_process_draw_the_same(tmp_path, method):
+    data = field(x=[0, 1, 2], y=[0, 1])
+
+    def draw(selected, x):
+        _, axes = plt.subplots(figsize=(2, 1))
+        axes.plot(selected.y, selected)
+
+    with mpl.rc_context({"lines.linewidth": 4.0}):
+        for folder, options in (("here", {"start_method": "fork"}), ("there", {"start_method": method})):
+            assert run(draw, {"x": [0, 2]}, tmp_path / folder, data, **options).failed == 0
+    for path in (tmp_path / "here").glob("*.png"):
+        assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes()

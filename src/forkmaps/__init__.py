@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from forkmaps.errors import ForkmapsError
     from forkmaps.functions import fork_map
     from forkmaps.functions.executor import ForkExecutor
-    from forkmaps.maps import render_maps
     from forkmaps.grid import parallel_plot
+    from forkmaps.maps import render_maps
     from forkmaps.mapset import MapSet, read_mapset
     from forkmaps.plan import Plan, plan_maps
     from forkmaps.regions import Extent, Region, read_regions

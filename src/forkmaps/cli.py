@@ -10,6 +10,7 @@ import faulthandler
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,21 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     render = commands.add_parser("render", help="draw a map set", description="Draw all maps of a map set.")
     _add_set(render)
-    render.add_argument(
-        "--workers",
-        type=_count,
-        metavar="N",
-        help="worker processes; 0 draws without any (default: one per CPU)",
-    )
-    render.add_argument(
-        "--timeout", type=_seconds, metavar="S", help="seconds that one map may take (default: no limit)"
-    )
-    render.add_argument(
-        "--start-method",
-        choices=("auto", "fork", "forkserver", "spawn"),
-        default="auto",
-        help="how workers come into being (default: auto: fork where that is safe)",
-    )
+    _add_folder(render)
+    _add_workers(render)
     render.add_argument("--force", action="store_true", help="draw maps again though nothing has changed")
     render.add_argument("--only-failed", action="store_true", help="draw only maps that failed the last time")
     render.add_argument("--fail-fast", action="store_true", help="stop at the first map that fails")
@@ -99,7 +87,22 @@ def _parser() -> argparse.ArgumentParser:
         description="Check all of a map set and list its maps; draw nothing.",
     )
     _add_set(check)
+    _add_folder(check)
     check.set_defaults(run=_check, parser=check)
+    sheet = commands.add_parser(
+        "sheet",
+        help="draw all maps of a set small, on one picture",
+        description="Draw a contact sheet: all maps of a set on one picture, regions by bands.",
+    )
+    _add_set(sheet)
+    sheet.add_argument(
+        "--out",
+        type=_picture_file,
+        metavar="FILE",
+        help="the picture, .png or .webp (default: MAPSET-sheet.png in the map set's folder)",
+    )
+    _add_workers(sheet)
+    sheet.set_defaults(run=_sheet, parser=sheet)
     doctor = commands.add_parser(
         "doctor", help="tell about this machine", description="Tell what this machine is to forkmaps."
     )
@@ -126,10 +129,31 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
         "--no-cache", action="store_true", help="prepare the boundaries anew; keep nothing for later runs"
     )
     parser.add_argument(
+        "--log-file", type=Path, metavar="FILE", help="append what happens, in all processes, to a file"
+    )
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for the pictures (default: the map set's)"
     )
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--log-file", type=Path, metavar="FILE", help="append what happens, in all processes, to a file"
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="worker processes; 0 draws without any (default: one per CPU)",
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, metavar="S", help="seconds that one map may take (default: no limit)"
+    )
+    parser.add_argument(
+        "--start-method",
+        choices=("auto", "fork", "forkserver", "spawn"),
+        default="auto",
+        help="how workers come into being (default: auto: fork where that is safe)",
     )
 
 
@@ -189,6 +213,23 @@ def _check(options: argparse.Namespace) -> int:
     for one in plan.maps:
         print(f"  {one.path.relative_to(plan.folder)}")
     return DONE
+
+
+def _sheet(options: argparse.Namespace) -> int:
+    file, options.out = options.out, None
+    shared, plan = _prepare(options)
+    from forkmaps.sheet import contact_sheet
+
+    how = {name: getattr(options, name) for name in ("workers", "timeout", "start_method")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of failures, which are told below
+        sheet = contact_sheet(shared, plan, **how)
+    paths = sheet.save(file or plan.folder / f"{plan.name}-sheet.png")
+    for failure in sheet.failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    for path, page in zip(paths, sheet.pages, strict=True):
+        print(f"{_shortest(path)}: {page.shape[1]} x {page.shape[0]} pixels")
+    return SOME_FAILED if sheet.failures else DONE
 
 
 def _prepare(options: argparse.Namespace) -> tuple[SharedData, Plan]:
@@ -279,6 +320,12 @@ def _stop_on_signals() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+
+
+def _picture_file(text: str) -> Path:
+    if not text.lower().endswith((".png", ".webp")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a .png or .webp file")
+    return Path(text)
 
 
 def _count(text: str) -> int:

@@ -24,6 +24,7 @@ from forkmaps.errors import DrawingError
 from forkmaps.grid.items import Items
 from forkmaps.grid.livefigure import live_figure
 from forkmaps.grid.panels import Cell, PanelDrawer, PlotFunction, draw_panels
+from forkmaps.pool.hiring import StartMethod
 from forkmaps.progress import Progress
 
 __all__ = ["parallel_plot"]
@@ -79,8 +80,8 @@ def parallel_plot(
         Show progress on stderr: a bar on a terminal, else lines.
     in_memory : bool
         Pixels come from the workers through memory; False: through temporary files.
-    mp_context : None or "fork"
-        How workers are started.
+    mp_context : None, "fork", "forkserver", "spawn" or a context of multiprocessing
+        How workers come into being; None: by fork where that is safe.
     max_workers : int
         Most workers; None or -1: one for each usable CPU; 0: draw in this process.
 
@@ -102,6 +103,8 @@ def parallel_plot(
     ------
     DrawingError
         More items or labels than cells, or a shape or size that is none.
+    PoolError
+        There is no such start method, or workers can't be started.
     ForkUnsafe
         A worker forked from this process could hang.
     """
@@ -110,9 +113,14 @@ def parallel_plot(
     _check_labels(row_labels, shape.rows, "row_labels", "rows")
     items = Items.of(data, total, cells=shape.rows * shape.columns)
     drawer = PanelDrawer(plot_fn, preprocessing_fn, items, cell)
-    _check_context(mp_context)
     progress = Progress(items.total, sys.stderr if show_progress else None, unit="panel")
-    panels = draw_panels(drawer, progress, max_workers=max_workers, in_memory=in_memory)
+    panels = draw_panels(
+        drawer,
+        progress,
+        in_memory=in_memory,
+        max_workers=max_workers,
+        start_method=_start_method(mp_context),
+    )
     failed = {index: panel for index, panel in panels.items() if isinstance(panel, str)}
     places = {shape.place(index): panel for index, panel in panels.items()}
     figure = live_figure((shape.rows, shape.columns), cell, places, col_labels or (), row_labels or ())
@@ -146,10 +154,13 @@ class _Shape:
         return index // self.columns, index % self.columns
 
 
-def _check_context(context: Any) -> None:
-    name = context if context is None or isinstance(context, str) else context.get_start_method()
-    if name not in (None, "fork"):
-        raise DrawingError(f'mp_context: workers can be started by "fork", not by "{name}"')
+def _start_method(context: Any) -> StartMethod:
+    """Return the method that a context of multiprocessing stands for."""
+    if context is None:
+        return "auto"
+    name: Any = context if isinstance(context, str) else context.get_start_method()
+    method: StartMethod = name  # the pool looks whether it is one
+    return method
 
 
 def _check_labels(labels: Sequence[str] | None, cells: int, name: str, what: str) -> None:

@@ -20,6 +20,7 @@ from forkmaps.errors import DrawingError
 from forkmaps.figures import figure_pixels, own_figures
 from forkmaps.grid.items import Items, Job
 from forkmaps.pool import Failed
+from forkmaps.pool.hiring import StartMethod
 from forkmaps.progress import Progress
 
 PlotFunction: TypeAlias = Callable[[Any, Figure, Any], object]
@@ -111,14 +112,19 @@ class PanelDrawer:
 
 
 def draw_panels(
-    drawer: PanelDrawer, progress: Progress, *, max_workers: int | None, in_memory: bool
+    drawer: PanelDrawer,
+    progress: Progress,
+    *,
+    in_memory: bool,
+    max_workers: int | None,
+    start_method: StartMethod,
 ) -> dict[int, Panel]:
     """Draw all panels; return them by the numbers of their items."""
     panels: dict[int, Panel] = {}
     with nullcontext() if in_memory else tempfile.TemporaryDirectory(prefix="forkmaps-") as folder:
         draw = replace(drawer, folder=folder).draw
         workers = None if max_workers == _AS_MANY_AS_POSSIBLE else max_workers
-        pool = drawing_pool(draw, jobs=drawer.items.total, workers=workers)
+        pool = drawing_pool(draw, jobs=drawer.items.total, workers=workers, start_method=start_method)
         with pool, progress:
             for outcome in pool.run(drawer.items.jobs()):
                 panels[outcome.job.index] = (

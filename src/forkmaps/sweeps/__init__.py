@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from forkmaps.output import locked, make_folders, sweep_stale
+from forkmaps.pool.hiring import StartMethod
 from forkmaps.progress import Progress
 from forkmaps.sweeps.drawing import Drawer, DrawFunction, Outcomes, draw_all
 from forkmaps.sweeps.planning import SweepPlan
@@ -36,6 +37,7 @@ def sweep(
     skip_existing: bool = False,
     workers: int | None = None,
     timeout: float | None = None,
+    start_method: StartMethod = "auto",
     show_progress: bool = True,
 ) -> SweepReport:
     """Draw a figure for each combination of parameters, and write it to a file of its own.
@@ -67,6 +69,8 @@ def sweep(
         None: one for each usable CPU; 0: draw in this process.
     timeout : float
         Seconds that one figure may take.
+    start_method : "auto", "fork", "forkserver" or "spawn"
+        How workers come into being.
     show_progress : bool
         Show progress on stderr: a bar on a terminal, else lines.
 
@@ -99,7 +103,7 @@ def sweep(
         progress = Progress(len(to_draw), sys.stderr if show_progress else None, unit="figure")
         outcomes = Outcomes(plan, progress)
         try:
-            draw_all(drawer, to_draw, outcomes, workers=workers, timeout=timeout)
+            draw_all(drawer, to_draw, outcomes, workers=workers, timeout=timeout, start_method=start_method)
         finally:
             # What workers wrote whose figures got no place: they died, or the sweep was stopped.
             sweep_stale(plan.folder)
