@@ -464,6 +464,20 @@ def test_m8_of_a_finished_set_only_what_has_changed_is_drawn_again(ten: Path, re
     assert drawn() == set()
 
 
+@pytest.mark.slow
+def test_m8_a_finished_set_of_500_maps_is_rerun_within_two_seconds(tmp_path: Path, report: Report) -> None:
+    path = make_set(tmp_path, regions=table(500))
+    assert report(path)["maps"] == 500
+    seconds = []
+    for _ in range(3):
+        begin = time.monotonic()
+        ended = run([sys.executable, "-m", "forkmaps.cli", "render"], path, "--json")
+        seconds.append(time.monotonic() - begin)
+        again = json.loads(ended.stdout)
+        assert (again["maps"], again["skipped"]) == (0, 500)
+    assert min(seconds) <= 2
+
+
 # What is told of a run, and where
 
 
