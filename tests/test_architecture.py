@@ -15,8 +15,9 @@ SOURCE = pathlib.Path(forkmaps.__file__).parent
 # Which rooms (a module, or a folder of them) a room may import from, in the order in which data flows.
 MAY_IMPORT = {
     "errors": set(),
+    "html": set(),
     "layerfile": {"errors"},
-    "regions": {"errors", "layerfile"},
+    "regions": {"errors", "html", "layerfile"},
     "projection": {"errors", "regions"},
     "names": {"errors"},
     "output": {"errors"},
@@ -34,7 +35,18 @@ MAY_IMPORT = {
     "progress": set(),
     "drawers": {"pool", "figures"},
     "grid": {"errors", "pool", "encode", "figures", "drawers", "progress"},
-    "plan": {"errors", "regions", "projection", "names", "raster", "shared", "style", "job", "plotter"},
+    "plan": {
+        "errors",
+        "html",
+        "regions",
+        "projection",
+        "names",
+        "raster",
+        "shared",
+        "style",
+        "job",
+        "plotter",
+    },
     "manifest": {
         "errors",
         "projection",
@@ -49,7 +61,7 @@ MAY_IMPORT = {
     },
     "logfile": {"errors"},
     "remarks": {"logfile", "pool"},
-    "report": {"errors", "output"},
+    "report": {"errors", "html", "output"},
     "outcomes": {"errors", "output", "manifest", "plan", "pool", "progress", "report", "shared"},
     "mapdrawer": {
         *("errors", "output", "encode", "figures", "shared", "job", "render", "plan", "manifest", "outcomes"),
@@ -59,7 +71,13 @@ MAY_IMPORT = {
         "mapdrawer",
     },
     "maps": {"errors", "regions", "shared", "style", "plan", "progress", "report", "batch"},
-    "sweeps": {"errors", "names", "output", "style", "pool", "figures", "drawers", "progress", "plan"},
+    "showmap": {
+        *("errors", "regions", "raster", "output", "figures", "shared", "style", "job", "render", "plan"),
+        "maps",
+    },
+    "sweeps": {
+        *("errors", "html", "names", "output", "style", "pool", "figures", "drawers", "progress", "plan"),
+    },
     "functions": {"errors", "shared", "pool", "progress"},
     "sheet": {
         *("errors", "output", "projection", "raster", "regions", "shared", "style", "job", "render", "pool"),
@@ -142,6 +160,7 @@ def test_the_public_names_are_these():
         "read_regions",
         "render_maps",
         "shared_data",
+        "show_map",
         "sweep",
     ]
     for name in forkmaps.__all__:

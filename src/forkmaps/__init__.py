@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from forkmaps.report import Report
     from forkmaps.shared import SharedData, shared_data
     from forkmaps.sheet import contact_sheet
+    from forkmaps.showmap import show_map
     from forkmaps.style import Line, Style
     from forkmaps.sweeps import sweep
 
@@ -47,6 +48,7 @@ _HOMES = {
     "read_regions": "regions",
     "render_maps": "maps",
     "shared_data": "shared",
+    "show_map": "showmap",
     "sweep": "sweeps",
 }
 
@@ -71,6 +73,7 @@ __all__ = [
     "read_regions",
     "render_maps",
     "shared_data",
+    "show_map",
     "sweep",
 ]
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forkmaps.errors import OutputError, RegionError
+from forkmaps.html import block, facts, link, table
 from forkmaps.job import Job, template_fields
 from forkmaps.names import check_outputs, safe_name
 from forkmaps.plotter import Plotter, plotter_of
@@ -49,6 +50,24 @@ class Plan:
     lines: Mapping[str, Line]
     name: str
     plotter: Plotter | None = None
+
+    def _repr_html_(self) -> str:
+        several = len({(one.job.raster, one.job.band) for one in self.maps}) > 1
+        rows = (
+            (
+                one.job.region.name,
+                *((one.job.raster, one.job.band) if several else ()),
+                one.path.relative_to(self.folder),
+            )
+            for one in self.maps
+        )
+        header = ("region", *(("raster", "band (from 0)") if several else ()), "file")
+        count = "1 map" if len(self.maps) == 1 else f"{len(self.maps)} maps"
+        return block(
+            f"Plan of {self.name}: {count}",
+            facts({"folder": link(self.folder), "drawn by": self.plotter and self.plotter.name}),
+            table(header, rows, total=len(self.maps)),
+        )
 
 
 def plan_maps(

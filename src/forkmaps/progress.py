@@ -1,8 +1,11 @@
-"""Progress: a bar on a terminal, plain lines in a log."""
+"""Progress: a bar on a terminal or in a notebook, plain lines in a log."""
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
+import warnings
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -19,7 +22,8 @@ class Progress:
     ----------
     total : int
     stream : text file
-        A terminal gets a bar, anything else lines. None: nothing is shown.
+        A terminal gets a bar, and so does a notebook's cell: a widget where ipywidgets is installed, else a
+        line of text. Anything else gets lines. None: nothing is shown.
     unit : str
         What one of them is called.
     """
@@ -29,12 +33,8 @@ class Progress:
         self._begin = self._last_time = time.perf_counter()
         self._last_done = 0
         self._bar: Any = None
-        if stream is not None and stream.isatty():
-            from tqdm import tqdm
-
-            # Its monitor is a thread, and a process with threads must not fork.
-            tqdm.monitor_interval = 0
-            self._bar = tqdm(total=total, file=stream, unit=unit, dynamic_ncols=True, leave=False)
+        if stream is not None and (is_cell(stream) or stream.isatty()):
+            self._bar = _bar(total, stream, unit)
 
     def __enter__(self) -> Self:
         return self
@@ -74,3 +74,27 @@ class Progress:
             file=stream,
             flush=True,
         )
+
+
+def is_cell(stream: TextIO) -> bool:
+    """Tell whether what is written to a stream is shown below a notebook's cell."""
+    kernel = sys.modules.get("ipykernel.iostream")
+    return kernel is not None and isinstance(stream, kernel.OutStream)
+
+
+def _bar(total: int, stream: TextIO, unit: str) -> Any:
+    """Return a bar of tqdm that leaves this process as it is.
+
+    tqdm's own one starts a thread (a process with threads must not fork), and makes a lock of
+    multiprocessing's, after which the user can't set its start method any more.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is no ipywidgets
+        from tqdm.auto import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
+        monitor_interval = 0
+        _lock = threading.RLock()
+
+    # A widget that is closed leaves a hole in the notebook.
+    return Bar(total=total, file=stream, unit=unit, dynamic_ncols=True, leave=is_cell(stream))

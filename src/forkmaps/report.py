@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from forkmaps.errors import OutputError
+from forkmaps.html import block, error, facts, link, pictures, table
 from forkmaps.output import write_whole
 
 REPORT_NAME = "report.json"
@@ -178,6 +179,25 @@ class Report:
     def summary(self) -> str:
         """Return the report as some lines to read."""
         return "\n".join(self._lines())
+
+    def _repr_html_(self) -> str:
+        counts = {"drawn": self.maps, "failed": self.failed, "unchanged": self.skipped, "left": self.left}
+        failures = (
+            (one.region, one.band, error(one.error, one.traceback), one.cause, one.attempts, one.seconds)
+            for one in self.failures
+        )
+        warnings = ((one.text, one.maps, one.region) for one in self.warnings)
+        return block(
+            f"Maps of {self.mapset}: {_state(self.state)}",
+            facts({**counts, "seconds": f"{self.seconds:.1f}", "folder": link(Path(self.folder))}),
+            table(
+                ("failed", "band", "error", "cause", "attempts", "seconds"),
+                failures,
+                total=len(self.failures),
+            ),
+            table(("warning", "maps", "first"), warnings, total=len(self.warnings)),
+            pictures(self.outputs),
+        )
 
     def _lines(self) -> Iterator[str]:
         rate = self.maps / self.seconds if self.seconds else 0.0

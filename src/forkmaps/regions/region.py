@@ -10,7 +10,8 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from forkmaps.errors import RegionError
-from forkmaps.regions.extent import Extent
+from forkmaps.html import block, facts
+from forkmaps.regions.extent import DEGREE_SIDES, Extent
 from forkmaps.regions.faults import quoted, refuse
 
 Value = str | float | int
@@ -77,6 +78,13 @@ class Region:
         object.__setattr__(self, "title", self.title or self.name)
         if not isinstance(self.fields, Fields):
             object.__setattr__(self, "fields", Fields(self.fields))
+
+    def _repr_html_(self) -> str:
+        sides = {side: f"{getattr(self.extent, side):g}" for side in DEGREE_SIDES}
+        title = {"title": self.title} if self.title != self.name else {}
+        return block(
+            f'Region "{self.name}"', facts({**title, **sides, "crs": self.crs or "degrees", **self.fields})
+        )
 
 
 def _name_faults(name: str) -> Iterator[str]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from forkmaps.html import block, error, facts, link, pictures, table
 
 SHOWN_FAILURES = 20
 """So many failures are listed; one cause can fail all figures."""
@@ -44,8 +47,12 @@ class SweepFailure:
 
     def __str__(self) -> str:
         tried = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
-        which = ", ".join(f"{name}={value}" for name, value in self.parameters.items())
-        return f"failed: {which}: {self.error}{tried}"
+        return f"failed: {self.label}: {self.error}{tried}"
+
+    @property
+    def label(self) -> str:
+        """The combination in a line."""
+        return ", ".join(f"{name}={value}" for name, value in self.parameters.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +89,16 @@ class SweepReport:
         if self.failed > SHOWN_FAILURES:
             lines.append(f"and {self.failed - SHOWN_FAILURES} more")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        counts = {"drawn": self.figures, "failed": self.failed, "there before": self.skipped}
+        failures = (
+            (one.label, error(one.error, one.traceback), one.cause, one.attempts, one.seconds)
+            for one in self.failures
+        )
+        return block(
+            "Figures of a sweep",
+            facts({**counts, "seconds": f"{self.seconds:.1f}", "folder": link(Path(self.folder))}),
+            table(("failed", "error", "cause", "attempts", "seconds"), failures, total=self.failed),
+            pictures(self.outputs),
+        )
