@@ -6,25 +6,23 @@ lies under a pixel, and where in it, is found by going through the cells in view
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from forkmaps.cache import array_digest
 from forkmaps.errors import RasterError
 from forkmaps.projection import MapProjection, View
 from forkmaps.raster.corners import Plane, centers_of, corners_of, edges_of
-from forkmaps.raster.mapped import MappedGrid, around
+from forkmaps.raster.coverage import covered
+from forkmaps.raster.mapped import MappedGrid
 from forkmaps.raster.quadmap import QuadMap
 from forkmaps.raster.sampling import CellMap, ExactPiece
 
 _TILE = 64
 """Pixels along each side of a tile, whose cells lie within a box for the window of a view."""
-_PARTS = 64
-"""Parts of the grid, along each side, that are looked at to tell whether a place lies on it."""
 
 
 class CurvilinearGrid:
@@ -102,14 +100,8 @@ class CurvilinearGrid:
         return self.corner_x[some], self.corner_y[some]
 
     def contains(self, x: Plane, y: Plane) -> NDArray[np.bool_]:
-        """Tell which places lie on the grid, as it is at `_PARTS` parts of it each way."""
-        inside = np.zeros(np.shape(x), bool)
-        known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-        tree = shapely.STRtree(list(self._polygons()))
-        for shift in (0.0,) if self.turn is None else (-self.turn, 0.0, self.turn):
-            places = shapely.points(self._once_around(np.ravel(x)[known]) + shift, np.ravel(y)[known])
-            inside.ravel()[known[tree.query(places, predicate="intersects")[0]]] = True
-        return inside
+        """Tell which places lie on the grid, nearly; infinite ones don't."""
+        return covered(self.corner_x, self.corner_y, self.turn, x, y)
 
     def cell_map(self, view: View, projection: MapProjection, crs: str) -> CellMap:
         """Return which cells lie under a view's pixels; `crs` is the grid's."""
@@ -147,31 +139,6 @@ class CurvilinearGrid:
             own = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
             grid._mapped[key] = _frozen_grid(MappedGrid.from_arrays(own))
         return grid
-
-    def _once_around(self, x: Plane) -> Plane:
-        return x if self.turn is None else (x + self.turn / 2) % self.turn - self.turn / 2
-
-    def _polygons(self) -> Iterator[Any]:
-        """Yield parts of the grid as polygons on the plane of its coordinates."""
-        places = (np.linspace(0, side, _PARTS + 1).round().astype(int) for side in self.shape)
-        some = np.ix_(*map(np.unique, places))
-        across, down = (around(corners[some])[[0, 1, 2, 3, 0]] for corners in (self.corner_x, self.corner_y))
-        if self.turn is not None:
-            moves = self._once_around(np.diff(across, axis=0))
-            across = self._once_around(across[0]) + np.concatenate([0 * across[:1], moves.cumsum(axis=0)])
-        across, down = across.reshape(5, -1).T, down.reshape(5, -1).T
-        known = np.isfinite(across).all(axis=1) & np.isfinite(down).all(axis=1)
-        for ring_x, ring_y in zip(across[known], down[known], strict=True):
-            if self.turn is not None and abs(ring_x[-1] - ring_x[0]) > self.turn / 2:
-                yield self._cap(ring_y)
-            else:
-                yield shapely.make_valid(shapely.Polygon(np.column_stack([ring_x, ring_y])))
-
-    def _cap(self, y: Plane) -> Any:
-        """Return a part around a pole as all that is nearer to it than its furthest corner."""
-        assert self.turn is not None
-        pole = np.copysign(self.turn / 4, y.mean())
-        return shapely.box(-self.turn / 2, min(*y, pole), self.turn / 2, max(*y, pole))
 
 
 _ARRAYS = ("center_x", "center_y", "corner_x", "corner_y")

@@ -17,9 +17,10 @@ BLOCK = 16
 """Cells along each side of a block, of which a view takes all or none."""
 MIDDLE = 0.25
 """A cell is whole if its middle, on the map, is nearer to the middle of its corners than by this share of
-its size."""
+its thickness: area by size."""
 
 Plane = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 _ARRAYS = ("x", "y", "torn_before", "boxes", "longest")
 
 
@@ -82,17 +83,34 @@ def unwrapped(x: Plane, period: float | None) -> Plane:
     return x if period is None else x - period * np.round((x - x[0]) / period)
 
 
-def _torn(x: Plane, y: Plane, middle_x: Plane, middle_y: Plane, period: float | None) -> NDArray[np.bool_]:
-    """Tell which cells are shown, and are not whole."""
+def are_whole(x: Plane, y: Plane, middle_x: Plane, middle_y: Plane, period: float | None) -> Mask:
+    """Tell which cells the map shows in one piece, with sides that are about straight.
+
+    Parameters
+    ----------
+    x, y : (4, ...)
+        Corners, `unwrapped`.
+    middle_x, middle_y : (...)
+        Where the cell's middle lies on the map: near the middle of the corners, or the cell is torn.
+    """
     mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
-    size = np.sqrt(((x - mean_x) ** 2 + (y - mean_y) ** 2).max(axis=0))
+    size = ((x - mean_x) ** 2 + (y - mean_y) ** 2).max(axis=0)
+    next_x, next_y = np.roll(x, -1, axis=0) - mean_x, np.roll(y, -1, axis=0) - mean_y
+    area = np.abs(((x - mean_x) * next_y - next_x * (y - mean_y)).sum(axis=0)) / 2
+    off = middle_x - mean_x
     with np.errstate(invalid="ignore"):
-        off = middle_x - mean_x
         if period is not None:
-            off -= period * np.round(off / period)
-        whole = np.hypot(off, middle_y - mean_y) <= MIDDLE * size
+            off = off - period * np.round(off / period)
+        whole = np.hypot(off, middle_y - mean_y) * np.sqrt(size) <= MIDDLE * area
+        if period is not None:  # around a pole one side leads back
+            whole &= (np.abs(np.roll(x, -1, axis=0) - x) <= period / 2).all(axis=0)
+    return np.asarray(whole)
+
+
+def _torn(x: Plane, y: Plane, middle_x: Plane, middle_y: Plane, period: float | None) -> Mask:
+    """Tell which cells are shown, and are not whole."""
     shown = np.isfinite(x).any(axis=0) | np.isfinite(middle_x)
-    return np.asarray(shown & ~whole)
+    return np.asarray(shown & ~are_whole(x, y, middle_x, middle_y, period))
 
 
 def _blocks(x: Plane, y: Plane, torn: NDArray[np.bool_]) -> tuple[Plane, Plane]:

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from forkmaps.projection import MapProjection, View
 from forkmaps.raster.corners import in_space, on_grid
-from forkmaps.raster.mapped import BLOCK, MIDDLE, MappedGrid, unwrapped
+from forkmaps.raster.mapped import BLOCK, MappedGrid, are_whole, unwrapped
 from forkmaps.raster.quads import Quads, paint
 
 if TYPE_CHECKING:
     from forkmaps.raster.curvilinear import CurvilinearGrid
 
-_FEWEST, _MOST_HALVINGS = 4, 10
-"""Of a cell that the map tears: to parts of a pixel, but in this range."""
+_FEWEST, _MOST_HALVINGS = 6, 10
+"""Of a cell that the map tears: to an eighth of a pixel, but in this range. Around a pole four parts are torn
+each time, at the map's cut twice as many as before."""
 _CORNERS = ((0, 0), (0, 1), (1, 1), (1, 0))
 """Corners around a cell: steps down and across from the first one."""
 
@@ -56,6 +57,8 @@ class QuadMap:
         for shift, blocks in self._blocks:
             if len(blocks):
                 self._paint(blocks, shift, found)
+        if np.isinf(self.mapped.boxes).any():
+            _close(found)
         return found
 
     @cached_property
@@ -140,7 +143,7 @@ class QuadMap:
     def _paint_parts(self, row: Plane, column: Plane, shift: float, positions: Plane) -> None:
         """Write the positions of the pixels in cells that the map tears, part by part."""
         size = 1.0
-        halvings = math.ceil(math.log2(max(self.largest_cell, 1.0))) + 1
+        halvings = math.ceil(math.log2(max(self.largest_cell, 1.0))) + 3
         for _ in range(min(max(halvings, _FEWEST), _MOST_HALVINGS)):
             size /= 2
             row, column = _halves(row, column, size)
@@ -156,11 +159,8 @@ class QuadMap:
         x = unwrapped(x, self.projection.period)
         sides = np.full(len(row), size)
         quads = Quads(x[:4], y[:4], row, column, sides, sides)
-        mean_x, mean_y = x[:4].mean(axis=0), y[:4].mean(axis=0)
-        reach = np.sqrt(((x[:4] - mean_x) ** 2 + (y[:4] - mean_y) ** 2).max(axis=0))
-        with np.errstate(invalid="ignore"):
-            whole = np.hypot(x[4] - mean_x, y[4] - mean_y) <= MIDDLE * reach
-        return quads, np.asarray(whole), self._near(x, y, size)
+        whole = are_whole(x[:4], y[:4], x[4], y[4], self.projection.period)
+        return quads, whole, self._near(x, y, size)
 
     def _near(self, x: Plane, y: Plane, size: float) -> Mask:
         """Tell which parts have a place so near to the view that they can reach into it."""
@@ -191,6 +191,18 @@ class QuadMap:
         upper = corners[0] * (1 - across) + corners[1] * across
         lower = corners[3] * (1 - across) + corners[2] * across
         return np.asarray(upper * (1 - down) + lower * down)
+
+
+def _close(positions: Plane) -> None:
+    """Give pixels between two that lie on the grid the position of one of them.
+
+    Parts of a torn cell follow its curved sides, and the cells beside it don't.
+    """
+    for along in (positions, positions.transpose(0, 2, 1)):
+        column = along[0]
+        gap = np.isnan(column[:, 1:-1]) & np.isfinite(column[:, :-2]) & np.isfinite(column[:, 2:])
+        i, j = np.nonzero(gap)
+        along[:, i, j + 1] = along[:, i, j]
 
 
 def _cells_of(blocks: Indices, step: int) -> tuple[Indices, Indices]:
