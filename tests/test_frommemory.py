@@ -401,7 +401,7 @@ class TestLoad:
         [
             (
                 5,
-                "a value of type int is no raster; needed is a path, an xarray.DataArray, or Raster.from_array",
+                "a value of type int is no raster; needed is a path, an xarray.DataArray",
             ),
             (VALUES, "a value of type ndarray is no raster"),
             ({}, "there is no raster among the sources"),

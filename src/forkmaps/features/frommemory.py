@@ -60,8 +60,8 @@ def _shapes(source: Any, name: str) -> Iterator[Any]:
             yield from _shapes(part, name)
     else:
         raise FeatureError(
-            f'boundary "{name}": a value of type {type(source).__name__} is no boundary layer; needed is a path, a '
-            "GeoDataFrame or GeoSeries, shapely geometries, GeoJSON, or a cartopy feature"
+            f'boundary "{name}": a value of type {type(source).__name__} is no boundary layer; needed is '
+            "a path, a GeoDataFrame or GeoSeries, shapely geometries, GeoJSON, or a cartopy feature"
         )
 
 

@@ -49,8 +49,8 @@ def _raster(source: Any, name: str) -> Raster | RasterRecipe:
     if hasattr(source, "dims") and hasattr(source, "coords"):
         return Raster.from_xarray(source)
     raise RasterError(
-        f'raster "{name}": a value of type {type(source).__name__} is no raster; needed is a path, an xarray.DataArray, '
-        "or Raster.from_array(values, x=..., y=..., crs=...)"
+        f'raster "{name}": a value of type {type(source).__name__} is no raster; needed is a path, '
+        "an xarray.DataArray, or Raster.from_array(values, x=..., y=..., crs=...)"
     )
 
 
