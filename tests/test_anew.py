@@ -622,3 +622,27 @@ def test_the_method_of_multiprocessing_is_left_alone() -> None:
         print(multiprocessing.get_start_method(allow_none=True))
     """)
     assert done.stdout == "None\n"
+
+
+def test_the_pool_can_be_imported_where_much_of_posix_is_missing() -> None:
+    done = run_script("""
+        import faulthandler, os, select, selectors, signal, socket, sys
+        import psutil, numpy, threadpoolctl, subprocess, tempfile, logging.handlers, ctypes
+        for module, names in {
+            signal: "pthread_sigmask pidfd_send_signal SIGKILL SIGHUP SIGCHLD pause",
+            os: "fork pidfd_open waitpid WNOHANG sched_getaffinity getppid",
+            select: "poll epoll",
+            selectors: "PollSelector EpollSelector",
+            faulthandler: "register unregister",
+            socket: "MSG_NOSIGNAL AF_UNIX",
+        }.items():
+            for name in names.split():
+                delattr(module, name)
+        sys.platform = "win32"
+        from forkmaps.pool import Pool
+        from forkmaps.pool import anew, background, launching, supervisor
+        from forkmaps.pool.hiring import chosen
+        with Pool(len, workers=0) as pool:
+            print([outcome.value for outcome in pool.run(["abc"])], chosen("auto", None)[0])
+    """)
+    assert (done.stdout, done.stderr) == ("[3] spawn\n", "")

@@ -55,7 +55,10 @@ by SIGTERM, which the pool reports."""
 GDAL = "libgdal"
 """Part of the name of GDAL's file; rasterio, pyogrio and others bring one each."""
 
-WAY_OUT = "or draw without workers: workers=0, on the command line --workers 0"
+WAY_OUT = (
+    'or start workers in another way: start_method="auto", on the command line --start-method auto; '
+    "or draw without any: workers=0, --workers 0"
+)
 """What always works."""
 
 STANDARD_STREAMS = 2
