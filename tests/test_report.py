@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from forkmaps.errors import OutputError
+from forkmaps.output import locked
 from forkmaps.report import DONE, RUNNING, Failure, MapTime, Remark, Report, WorkerUse
 
 CRASHED = Failure("Ohio", 2, "killed by SIGSEGV", "died", "SIGSEGV", 0.25, 3, "Fatal Python error")
@@ -56,8 +57,8 @@ def test_of_many_failures_the_summary_shows_some_and_counts_the_rest():
 @pytest.mark.parametrize(
     ("state", "told"),
     [
-        (RUNNING, "not ended: the run goes on, or was killed; 7 maps are left"),
-        ("stopped: by SIGTERM", "stopped: by SIGTERM; 7 maps are left"),
+        (RUNNING, "running; 7 maps were to draw"),
+        ("stopped: by SIGTERM", "stopped: by SIGTERM; 7 maps are left, the next run draws them"),
     ],
 )
 def test_a_run_that_did_not_end_is_told_and_is_not_complete(state, told):
@@ -69,6 +70,14 @@ def test_a_run_that_did_not_end_is_told_and_is_not_complete(state, told):
 def test_complete_is_a_run_that_ended_without_a_failure():
     assert replace(REPORT, failed=0, failures=()).is_complete
     assert not REPORT.is_complete
+
+
+def test_a_run_that_goes_on_no_more_was_killed(tmp_path):
+    report = replace(REPORT, folder=str(tmp_path), state=RUNNING)
+    report.write()
+    with locked(tmp_path):
+        assert Report.read(tmp_path) == report
+    assert Report.read(tmp_path).state == "stopped: killed, before it could tell why"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[1]", b"{}", b'{"mapset": "of before"}', b"\xff"])

@@ -277,6 +277,23 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
         os.close(descriptor)  # not LOCK_UN: in a forked child that would open the parent's lock
 
 
+def is_locked(folder: Path) -> bool:
+    """Tell whether a run is writing in a folder, or workers are of one that was killed."""
+    if fcntl is None:
+        return False
+    try:
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:  # most often there is none
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _lock(path: Path, wait: bool) -> int:
     try:
         while (descriptor := _lock_once(path, wait)) is None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from forkmaps.errors import OutputError
 from forkmaps.html import block, error, facts, link, pictures, table
-from forkmaps.output import write_whole
+from forkmaps.output import is_locked, write_whole
 
 REPORT_NAME = "report.json"
 """The report's file, in the output folder."""
@@ -18,7 +18,10 @@ _SHOWN = 20
 """So many failures and remarks are listed; one cause can fail all of 3,000 maps."""
 
 RUNNING = "running"
-"""The state of a report whose run has not ended, or was killed."""
+"""The state of a report whose run has not ended."""
+
+KILLED = "stopped: killed, before it could tell why"
+"""The state of a report whose run has not ended and goes on no more."""
 
 DONE = "done"
 """The state of a report whose run came to its end."""
@@ -103,7 +106,7 @@ class Report:
     folder : str
         That the pictures are in.
     state : str
-        "done"; "running", also of a run that was killed; or "stopped: " and why.
+        "done", "running", or "stopped: " and why. In the file a run that was killed is "running" still.
     begun : str
         When, as ISO 8601 has it, in UTC.
     maps, failed, skipped, left : int
@@ -157,13 +160,16 @@ class Report:
         """
         path = folder / REPORT_NAME
         try:
-            return cls(**_from_json(json.loads(path.read_bytes())))
+            report = cls(**_from_json(json.loads(path.read_bytes())))
         except FileNotFoundError:
             raise OutputError(f"{path}: there is no report; no run has drawn in this folder") from None
         except OSError as error:
             raise OutputError(f"{path}: can't be read: {error.strerror}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise OutputError(f"{path}: is not a report of this forkmaps; the next run writes one") from error
+        if report.state == RUNNING and not is_locked(folder):
+            return replace(report, state=KILLED)
+        return report
 
     def to_json(self) -> str:
         """Return the report as one JSON object."""
@@ -188,7 +194,7 @@ class Report:
         )
         warnings = ((one.text, one.maps, one.region) for one in self.warnings)
         return block(
-            f"Maps of {self.mapset}: {_state(self.state)}",
+            f"Maps of {self.mapset}: {self.state}",
             facts({**counts, "seconds": f"{self.seconds:.1f}", "folder": link(Path(self.folder))}),
             table(
                 ("failed", "band", "error", "cause", "attempts", "seconds"),
@@ -199,13 +205,19 @@ class Report:
             pictures(self.outputs),
         )
 
+    @property
+    def _left(self) -> str:
+        if self.state in (RUNNING, KILLED):  # told when it began
+            return f"{self.left} maps were to draw"
+        return f"{self.left} maps are left, the next run draws them"
+
     def _lines(self) -> Iterator[str]:
         rate = self.maps / self.seconds if self.seconds else 0.0
         done = f"{self.maps} maps in {self.seconds:.1f} s ({rate:.1f} per second)"
         skipped = f"{self.skipped} unchanged, " if self.skipped else ""
         yield f"{done}, {skipped}{self.failed} failed; raster read {_times(self.raster_reads)}"
         if self.state != DONE:
-            yield f"{_state(self.state)}; {self.left} maps are left, the next run draws them"
+            yield f"{self.state}; {self._left}"
         yield from _memory(self.shared_mb, self.workers)
         if self.slowest:
             times = (f'{one.seconds:.2f} s "{one.region}", band {one.band}' for one in self.slowest)
@@ -224,10 +236,6 @@ def _from_json(content: Mapping[str, Any]) -> dict[str, Any]:
         "slowest": tuple(MapTime(**one) for one in content["slowest"]),
         "outputs": tuple(content["outputs"]),
     }
-
-
-def _state(state: str) -> str:
-    return "not ended: the run goes on, or was killed" if state == RUNNING else state
 
 
 def _list(title: str, items: Sequence[object]) -> Iterator[str]:
