@@ -45,6 +45,9 @@ def test_every_figure_of_the_issue_has_a_row() -> None:
         "ratio_first_map",
         "prepare_seconds",
         "rerun_seconds",
+        "grid_first_panel_seconds",
+        "ratio_grid_pickled",
+        "grid_private_mb",
         "ratio_counties",
     }
 

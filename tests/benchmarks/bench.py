@@ -40,6 +40,7 @@ PARTS = {
     "first": "commands:measure_first_map",
     "prepare": "preparation:measure",
     "rerun": "rerun:measure",
+    "grid": "grid:measure",
     "counties": "counties:measure",
 }
 """Module and function of each part. `data` comes first: the others read what it builds."""

@@ -49,6 +49,9 @@ FIGURES = (
     Figure("ratio_first_map", "command to first map, warm cache / imports only", 1.5),
     Figure("prepare_seconds", "preparing boundaries and pyramid, warm cache, s", 0.1),
     Figure("rerun_seconds", "500 maps of which nothing has changed, the command, s", 2.0),
+    Figure("grid_first_panel_seconds", "a grid over 2 GB: begin of its first panel, s", 0.5),
+    Figure("ratio_grid_pickled", "that grid, items pickled by multiprocessing / ours", digits=1),
+    Figure("grid_private_mb", "private memory of that grid's workers, MB", 45.0, digits=1),
     Figure("ratio_counties", "all counties, 2 workers / counties x median map / 2", 1.15),
 )
 """In the order of the table."""
