@@ -40,6 +40,7 @@ PARTS = {
     "first": "commands:measure_first_map",
     "prepare": "preparation:measure",
     "rerun": "rerun:measure",
+    "starts": "starts:measure",
     "grid": "grid:measure",
     "counties": "counties:measure",
 }

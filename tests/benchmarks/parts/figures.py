@@ -49,6 +49,11 @@ FIGURES = (
     Figure("ratio_first_map", "command to first map, warm cache / imports only", 1.5),
     Figure("prepare_seconds", "preparing boundaries and pyramid, warm cache, s", 0.1),
     Figure("rerun_seconds", "500 maps of which nothing has changed, the command, s", 2.0),
+    Figure(
+        "start_methods_differ", "states whose picture differs between fork, forkserver, spawn", 0, digits=0
+    ),
+    Figure("spawn_data_over_bound", "data in 4 spawned workers (PSS) / 1.15 data", 1.0),
+    Figure("spawn_start_seconds", "a spawned worker's start after its imports, s", 0.3),
     Figure("grid_first_panel_seconds", "a grid over 2 GB: begin of its first panel, s", 0.5),
     Figure("ratio_grid_pickled", "that grid, items pickled by multiprocessing / ours", digits=1),
     Figure("grid_private_mb", "private memory of that grid's workers, MB", 45.0, digits=1),
