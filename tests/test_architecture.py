@@ -22,9 +22,9 @@ MAY_IMPORT = {
     "names": {"errors"},
     "output": {"errors"},
     "cache": {"errors", "output"},
-    "raster": {"errors", "projection", "cache"},
+    "raster": {"errors", "html", "regions", "projection", "cache"},
     "features": {"errors", "layerfile", "regions", "projection", "cache"},
-    "shared": {"errors", "output", "regions", "projection", "cache", "raster", "features"},
+    "shared": {"errors", "html", "output", "regions", "projection", "cache", "raster", "features"},
     "style": {"errors", "projection", "raster"},
     "plotter": {"errors", "raster"},
     "job": {"raster", "regions", "shared", "style"},
@@ -140,12 +140,14 @@ def test_only_grids_of_plots_import_pyplot_whose_figures_they_return():
 
 def test_the_public_names_are_these():
     assert forkmaps.__all__ == [
+        "Boundary",
         "Extent",
         "ForkExecutor",
         "ForkmapsError",
         "Line",
         "MapSet",
         "Plan",
+        "Raster",
         "Region",
         "Report",
         "Run",

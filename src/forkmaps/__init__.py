@@ -19,21 +19,24 @@ if TYPE_CHECKING:
     from forkmaps.maps import render_maps
     from forkmaps.mapset import MapSet, read_mapset
     from forkmaps.plan import Plan, plan_maps
+    from forkmaps.raster import Raster
     from forkmaps.regions import Extent, Region, read_regions
     from forkmaps.report import Report
-    from forkmaps.shared import SharedData, shared_data
+    from forkmaps.shared import Boundary, SharedData, shared_data
     from forkmaps.sheet import contact_sheet
     from forkmaps.showmap import show_map
     from forkmaps.style import Line, Style
     from forkmaps.sweeps import sweep
 
 _HOMES = {
+    "Boundary": "shared",
     "Extent": "regions",
     "ForkExecutor": "functions.executor",
     "ForkmapsError": "errors",
     "Line": "style",
     "MapSet": "mapset",
     "Plan": "plan",
+    "Raster": "raster",
     "Region": "regions",
     "Report": "report",
     "Run": "batch",
@@ -53,12 +56,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "Boundary",
     "Extent",
     "ForkExecutor",
     "ForkmapsError",
     "Line",
     "MapSet",
     "Plan",
+    "Raster",
     "Region",
     "Report",
     "Run",

@@ -120,6 +120,11 @@ class BoundaryFeature(Feature):  # type: ignore[misc]  # cartopy has no types
         """Bytes of all levels."""
         return sum(array.nbytes for array in self._arrays())
 
+    @property
+    def vertices(self) -> int:
+        """Vertices of the lines, at the finest level."""
+        return len(self.levels[0].xy)
+
     def lines(self, view: View) -> tuple[Vertices, Indices]:
         """Return the lines that a view meets, at most half a pixel off.
 

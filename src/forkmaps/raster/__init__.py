@@ -181,6 +181,17 @@ class Raster:
             source=source,
         )
 
+    def __repr__(self) -> str:
+        from forkmaps.raster.showing import one_line
+
+        return f"<Raster {one_line(self)}>"
+
+    def _repr_html_(self) -> str:
+        from forkmaps.html import block, facts
+        from forkmaps.raster.showing import facts_of, picture
+
+        return block("Raster", facts(facts_of(self)), picture(self))
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_stored, self.to_stored()
 

@@ -23,6 +23,7 @@ from forkmaps.raster.seen import seen_part
 from forkmaps.regions import Extent
 from forkmaps.shared.folder import Content, Place, read_folder, same_place, write_folder
 from forkmaps.shared.recipe import ONLY_RASTER, RasterRecipe, Recipe
+from forkmaps.shared.showing import as_html, as_text
 from forkmaps.shared.slot import set_shared_data
 from forkmaps.shared.sources import recipe_of
 
@@ -56,6 +57,12 @@ class SharedData:
     def __post_init__(self) -> None:
         if isinstance(self.rasters, Raster):
             object.__setattr__(self, "rasters", {ONLY_RASTER: self.rasters})
+
+    def __repr__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self, self._place.folder if self._place else None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._place is not None:
