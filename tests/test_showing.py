@@ -41,7 +41,7 @@ def test_a_raster_tells_in_one_line_what_it_is():
 def test_a_picture_shows_the_raster_the_right_way_up():
     (data,) = pictures(raster()._repr_html_())
     with Image.open(io.BytesIO(data)) as image:
-        assert image.size == (170, 113)
+        assert image.size == (160, 107)
         pixels = np.asarray(image.convert("RGBA")).astype(int)
     assert (pixels[..., 3] == 255).all()
     north_east, south_west = pixels[2, -3], pixels[-3, 2]
@@ -59,7 +59,7 @@ def test_a_picture_is_small_even_of_noise_and_clear_where_there_is_no_data():
     with Image.open(io.BytesIO(pictures(raster(values)._repr_html_())[0])) as image:
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
     assert (alpha[:50] == 0).all()
-    assert (alpha[60:] == 255).all()
+    assert (alpha[56:] == 255).all()
 
 
 def test_a_raster_without_values_and_one_of_one_value_show_themselves():

@@ -18,7 +18,7 @@ from forkmaps.regions import Extent
 if TYPE_CHECKING:
     from forkmaps.raster import Raster
 
-_SIDE = 170
+_SIDE = 160
 """Pixels that the picture is wide or high."""
 _SHADES = 31
 """Colors in it: of noise it takes 19 KB, of a smooth field 2."""
@@ -106,7 +106,8 @@ def _png(values: Plane) -> bytes:
         shade = np.clip((values - low) / max(high - low, 1e-30) * _SHADES, 0, _SHADES - 1)
     index = np.where(known, np.nan_to_num(shade), _SHADES).astype(np.uint8)
     image = Image.fromarray(index)
-    image.putpalette((mpl.colormaps["viridis"](np.linspace(0, 1, _SHADES), bytes=True)[:, :3]).tobytes())
+    colors = mpl.colormaps["viridis"](np.linspace(0, 1, _SHADES), bytes=True)[:, :3]
+    image.putpalette(colors.tobytes() + b"\xff\xff\xff")
     file = io.BytesIO()
     image.save(file, format="PNG", transparency=_SHADES, optimize=True)
     return file.getvalue()
