@@ -126,6 +126,17 @@ def test_workers_retire(method: Method) -> None:
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
+@pytest.mark.parametrize("method", ANEW)
+def test_signals_are_as_in_a_forked_worker(method: Method) -> None:
+    def handlers(_: int) -> Any:
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        return signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), blocked
+
+    with Pool(handlers, workers=1, start_method=method) as pool:
+        expected = (signal.SIG_IGN, signal.SIG_DFL, signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        assert only(pool.run([1])).value == expected
+
+
 # What is sent to them
 
 

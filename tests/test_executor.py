@@ -139,14 +139,14 @@ def test_a_supervisor_that_is_killed_is_replaced(method: Any) -> None:
 def test_when_nobody_can_be_started_every_future_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launching, "CODE", "import sys; sys.exit(7)")
     with ForkExecutor(workers=1, start_method="forkserver") as executor:
-        futures = []
+        futures = [executor.submit(abs, 1) for _ in range(8)]
         for _ in range(200):
             try:
                 futures.append(executor.submit(abs, 1))
             except PoolError:  # once it is known
                 break
             time.sleep(0.05)
-        assert 0 < len(futures) < 200
+        assert len(futures) < 208
         for future in futures:
             with pytest.raises(PoolError, match="exit code 7"):
                 future.result(timeout=30)
@@ -156,20 +156,24 @@ def test_when_nobody_can_be_started_every_future_says_so(monkeypatch: pytest.Mon
 
 
 def test_queued_calls_can_be_cancelled_and_running_ones_can_not(tmp_path: Path) -> None:
-    def wait_for(path: Path) -> None:
-        while not path.exists():
+    def wait(number: int) -> int:
+        while not (tmp_path / "go").exists():
             time.sleep(0.005)
+        (tmp_path / f"{number} was called").touch()
+        return number
 
     with ForkExecutor(workers=1) as executor:
-        calls = [executor.submit(wait_for, tmp_path / "go") for _ in range(6)]
+        calls = [executor.submit(wait, number) for number in range(6)]
         while not calls[0].running():
             time.sleep(0.005)
         assert not calls[0].cancel()
         assert calls[-1].cancel()
         (tmp_path / "go").touch()
-        assert calls[0].result(timeout=30) is None
+        assert [call.result(timeout=30) for call in calls[:-1]] == [0, 1, 2, 3, 4]
         with pytest.raises(CancelledError):
             calls[-1].result(timeout=30)
+        assert executor.submit(abs, -7).result(timeout=30) == 7
+    assert not (tmp_path / "5 was called").exists()
 
 
 def test_shutdown_does_what_was_submitted_and_takes_no_more() -> None:
