@@ -67,6 +67,17 @@ def test_a_run_that_did_not_end_is_told_and_is_not_complete(state, told):
     assert not report.is_complete
 
 
+def test_on_a_full_disk_a_short_report_takes_the_room_of_the_one_of_a_run_that_goes_on(tmp_path):
+    running = replace(REPORT, folder=str(tmp_path), state=RUNNING)
+    room = running.write().stat().st_size
+    stopped = replace(running, state="stopped: the disk is full", failures=(CRASHED,) * 3000)
+    stopped.write_short()
+    short = Report.read(tmp_path)
+    assert (short.state, short.outputs, short.failed) == ("stopped: the disk is full", (), 1)
+    assert 0 < len(short.failures) < 100
+    assert (tmp_path / "report.json").stat().st_size < room
+
+
 def test_complete_is_a_run_that_ended_without_a_failure():
     assert replace(REPORT, failed=0, failures=()).is_complete
     assert not REPORT.is_complete

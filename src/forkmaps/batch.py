@@ -108,11 +108,11 @@ def draw_maps(
             to_draw = longest_first(to_draw, manifest)
             state, workers = _draw_all(shared, plan, prints, to_draw, run, kept, progress)
         except BaseException as error:
+            sweep_stale(plan.folder)  # which makes room for a report, where the disk is full
             kept.report_stop(error)
             raise
-        finally:
-            # What workers wrote whose maps got no place: they died, or the run was stopped.
-            sweep_stale(plan.folder)
+        # What workers wrote whose maps got no place, as they died.
+        sweep_stale(plan.folder)
         report = kept.report(workers, state=state)
         report.write()
     _log.info("%s: %s", plan.name, report.summary().partition("\n")[0])

@@ -202,8 +202,12 @@ class Outcomes:
 
     def report_stop(self, reason: BaseException) -> None:
         """Leave a report that says that the run was stopped, and why; if there is room for one."""
-        with suppress(OutputError):
-            self.report(state=f"stopped: {str(reason) or type(reason).__name__}".splitlines()[0]).write()
+        report = self.report(state=f"stopped: {str(reason) or type(reason).__name__}".splitlines()[0])
+        with suppress(OutputError, OSError):
+            try:
+                report.write()
+            except DiskFullError:
+                report.write_short()
 
 
 def _rounded(megabytes: float | None) -> float | None:

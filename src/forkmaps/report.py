@@ -20,6 +20,9 @@ _SHOWN = 20
 RUNNING = "running"
 """The state of a report whose run has not ended."""
 
+_RESERVE = 1 << 16
+"""Bytes of a report whose run goes on."""
+
 KILLED = "stopped: killed, before it could tell why"
 """The state of a report whose run has not ended and goes on no more."""
 
@@ -177,10 +180,19 @@ class Report:
         return json.dumps({**asdict(self), "slowest": slowest}, indent=1)
 
     def write(self) -> Path:
-        """Write the report into the output folder; return its path."""
+        """Write the report into the output folder; return its path.
+
+        While a run goes on, it takes as much room as the short report that `write_short` puts in its place.
+        """
         path = Path(self.folder) / REPORT_NAME
-        write_whole(path, self.to_json().encode())
+        data = self.to_json().encode()
+        write_whole(path, data.ljust(_RESERVE) if self.state == RUNNING else data)
         return path
+
+    def write_short(self) -> None:
+        """Write what there is room for on a full disk, in place of the report of before: no files, few failures."""
+        (Path(self.folder) / REPORT_NAME).unlink(missing_ok=True)
+        replace(self, outputs=(), failures=self.failures[:_SHOWN]).write()
 
     def summary(self) -> str:
         """Return the report as some lines to read."""

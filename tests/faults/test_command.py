@@ -345,6 +345,7 @@ ON_A_SMALL_DISK = """
     set +e
     "$PYTHON" -m forkmaps.cli render "$SET" --workers 2 > "$TOLD" 2>&1
     echo "$?" "$(find "$OUT" -name '*.png' | wc -l)" "$(find "$OUT" -name '*.tmp' | wc -l)"
+    grep '"state"' "$OUT/report.json"
     mount -o remount,size=16m "$OUT"
     "$PYTHON" -m forkmaps.cli render "$SET" --workers 2 > "$TOLD.2" 2>&1
     echo "$?" "$(find "$OUT" -name '*.png' | wc -l)" "$(find "$OUT" -name '*.tmp' | wc -l)"
@@ -368,10 +369,12 @@ def test_m4_on_a_disk_that_gets_full_the_command_stops_and_goes_on_when_there_is
     }
     script = textwrap.dedent(ON_A_SMALL_DISK).replace(".png", f".{suffix}")
     ended = run(["unshare", "-rm", "sh", "-c", script], env=environment)
-    first, second = ended.stdout.splitlines()
+    first, state, second = ended.stdout.splitlines()
     code, maps, temporaries = map(int, first.split())
     assert (code, temporaries) == (1, 0)
     assert 0 < maps < 40
+    assert "stopped: " in state
+    assert "No space left on device" in state
     told = (tmp_path / "told").read_text()
     assert told.count("No space left on device; free space there and run again") == 1
     assert second.split() == ["0", "40", "0"]
