@@ -53,6 +53,8 @@ class PixelImage(Artist):
 
     def draw(self, renderer: Any) -> None:
         """Draw the image on a renderer of any backend."""
+        if not self.get_visible():
+            return
         context = renderer.new_gc()
         place = self.box.x0, self.box.y0, self.pixels[::-1]
         if renderer.option_scale_image():
