@@ -190,7 +190,7 @@ class Report:
         return path
 
     def write_short(self) -> None:
-        """Write what there is room for on a full disk, in place of the report of before: no files, few failures."""
+        """Write no files and few failures, in place of the report of before: for a full disk."""
         (Path(self.folder) / REPORT_NAME).unlink(missing_ok=True)
         replace(self, outputs=(), failures=self.failures[:_SHOWN]).write()
 
