@@ -61,10 +61,11 @@ def test_p12_maps_are_the_same_whichever_way_and_the_data_is_loaded_as_often_as_
             found, report = draw(plan_of(shared, tmp_path / method), shared, workers=2, start_method=method)
     assert found == expected
     told = re.findall(r"process (\d+) has loaded its data", caplog.text)
-    at_work = {str(worker.pid) for worker in report.workers}
+    everybody = {str(worker.pid) for worker in report.workers}
+    at_work = {str(worker.pid) for worker in report.workers if worker.maps}
     assert len(told) == len(set(told)) <= LOADS[method]
     if method == "spawn":
-        assert set(told) == at_work
+        assert at_work <= set(told) <= everybody  # one may not be ready in time for a map
     else:
         assert len(told) == LOADS[method]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -87,18 +88,33 @@ def check_positive(name: str, value: float) -> None:
 def settings() -> list[Step]:
     """Return steps that give a new process the settings of this one, as a forked one has them.
 
-    They are matplotlib's parameters (with the backend that needs no window), the filters of warnings, and
-    from which level on this package logs.
+    They are matplotlib's parameters as far as they were changed (and the backend that needs no window), the
+    filters of warnings, and from which level on this package logs.
     """
     steps: list[Step] = [
         partial(set_filters, list(warnings.filters)),
         partial(set_level, logging.getLogger(LOGGER).getEffectiveLevel()),
+        draw_without_window,
     ]
-    matplotlib = sys.modules.get("matplotlib")
-    if matplotlib is not None:
-        # Not `rcParams[...]`: to ask for the backend is to choose one.
-        steps.append(partial(set_parameters, {**dict(dict.items(matplotlib.rcParams)), "backend": "agg"}))
+    if parameters := changed_parameters():
+        steps.append(partial(set_parameters, parameters))
     return steps
+
+
+def changed_parameters() -> dict[str, Any]:
+    """Return matplotlib's parameters that are not as its files set them; but for the backend."""
+    matplotlib = sys.modules.get("matplotlib")
+    if matplotlib is None:
+        return {}
+    # Not `rcParams[...]`: to ask for the backend is to choose one.
+    before, now = dict.items(matplotlib.rcParamsOrig), dict.items(matplotlib.rcParams)
+    known = dict(before)
+    return {name: value for name, value in now if name != "backend" and known.get(name) != value}
+
+
+def draw_without_window() -> None:
+    """Have matplotlib, whenever it is imported, use the backend that needs no window."""
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def set_filters(filters: list[Any]) -> None:
@@ -113,7 +129,7 @@ def set_level(level: int) -> None:
 
 
 def set_parameters(parameters: dict[str, Any]) -> None:
-    """Have matplotlib draw with these parameters."""
+    """Have matplotlib draw with these parameters; it is imported only if there are any."""
     import matplotlib
 
     dict.update(matplotlib.rcParams, parameters)  # type: ignore[misc]
