@@ -241,8 +241,7 @@ def read_feature(
     label = f"{path}" if name is None else f"{name} ({path})"
     if cache is None or not Path(path).is_file():
         return _read(path, projection, label, where, layer, source_crs, filled)
-    options = (where, layer, source_crs, filled)
-    key = key_of("boundaries", file_digest(Path(path)), options, projection.crs.to_wkt())
+    key = _key(path, projection, where, layer, source_crs, filled)
     kept = cache.get(key)
     if kept is None:
         feature = _read(path, projection, label, where, layer, source_crs, filled)
@@ -250,6 +249,24 @@ def read_feature(
         if kept is None:
             return feature
     return BoundaryFeature.from_arrays(kept.arrays, projection, name=label)
+
+
+def is_kept(
+    path: str | Path,
+    projection: MapProjection,
+    cache: AnyCache,
+    *,
+    where: str | None = None,
+    layer: str | None = None,
+    source_crs: str | None = None,
+    filled: bool = False,
+) -> bool:
+    """Tell whether a file's lines are in the cache; for the parameters see `read_feature`."""
+    return cache.get(_key(path, projection, where, layer, source_crs, filled)) is not None
+
+
+def _key(path: str | Path, projection: MapProjection, *options: str | bool | None) -> str:
+    return key_of("boundaries", file_digest(Path(path)), options, projection.crs.to_wkt())
 
 
 def _read(

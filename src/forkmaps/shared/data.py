@@ -21,6 +21,7 @@ from forkmaps.projection import MapProjection, Size, View, projection_from_text
 from forkmaps.raster import Raster
 from forkmaps.raster.seen import seen_part
 from forkmaps.regions import Extent
+from forkmaps.shared.apart import prepare_apart
 from forkmaps.shared.folder import Content, Place, read_folder, same_place, write_folder
 from forkmaps.shared.recipe import ONLY_RASTER, RasterRecipe, Recipe
 from forkmaps.shared.showing import as_html, as_text
@@ -118,6 +119,7 @@ class SharedData:
             given[next(iter(given))] = raster
         rasters = {n: r.read(cache) if isinstance(r, RasterRecipe) else r for n, r in given.items()}
         projection = recipe.projection or projection_from_text(next(iter(rasters.values())).crs_text)
+        prepare_apart(recipe.boundaries, projection, cache)
         features = {n: b.read(n, projection, cache) for n, b in recipe.boundaries.items()}
         return cls(rasters, features, projection)
 

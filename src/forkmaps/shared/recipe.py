@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from forkmaps.cache import AnyCache
 from forkmaps.errors import FeatureError
-from forkmaps.features import BoundaryFeature, read_feature
+from forkmaps.features import BoundaryFeature, is_kept, read_feature
 from forkmaps.projection import MapProjection
 from forkmaps.raster import Raster, Resampling
 from forkmaps.shared.slot import count_raster_read
@@ -80,13 +80,7 @@ class Boundary:
             It can't be read, or its source and options don't fit together.
         """
         if self.is_file:
-            options: dict[str, Any] = {
-                "where": self.where,
-                "layer": self.layer,
-                "source_crs": self.crs,
-                "filled": self.filled,
-            }
-            return read_feature(self.source, projection, name=name, cache=cache, **options)
+            return read_feature(self.source, projection, name=name, cache=cache, **self._options)
         if self.where is not None or self.layer is not None:
             raise FeatureError(f'boundary "{name}": where and layer are for files; choose in memory instead')
         if isinstance(self.source, BoundaryFeature):
@@ -95,6 +89,15 @@ class Boundary:
 
         geometries, crs = geometries_in(self.source, self.crs, name)
         return BoundaryFeature(geometries, crs, projection, name=name, filled=self.filled)
+
+    def is_kept(self, projection: MapProjection, cache: AnyCache) -> bool:
+        """Tell whether the file's lines are in the cache."""
+        return is_kept(self.source, projection, cache, **self._options)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        names = {"where": self.where, "layer": self.layer, "source_crs": self.crs}
+        return {**names, "filled": self.filled}
 
     def _as_it_is(self, name: str, projection: MapProjection) -> BoundaryFeature:
         feature: BoundaryFeature = self.source
