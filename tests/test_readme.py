@@ -124,6 +124,14 @@ def test_the_example_of_work_in_the_background_runs():
             assert image.size == (640, 480)
 
 
+def test_the_example_from_memory_draws_both_rasters_and_saves_the_data(beside_the_data):
+    run_example(beside_the_data, "Raster.from_array")
+    pictures = {path.parent.name: path for path in (beside_the_data / "out" / "memory").glob("*/Plains.png")}
+    assert sorted(pictures) == ["rain", "wind"]
+    assert pictures["rain"].read_bytes() != pictures["wind"].read_bytes()
+    assert (beside_the_data / "out" / "store" / "shared.forkmaps").stat().st_size > 1_000_000
+
+
 def test_the_contact_sheet_example_draws_its_sheet(beside_the_data):
     run_example(beside_the_data, "contact_sheet(")
     with Image.open(beside_the_data / "out" / "sst-sheet.png") as picture:
