@@ -112,6 +112,16 @@ def draw(job):
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_remarked_in_the_preparation_comes_with_the_first_job(workers):
+    noted = []
+    listening = Listening(lambda job: job, str, lambda: remark("no font"))
+    with Pool(listening, workers=workers, prepare=listening.prepare) as pool:
+        list(outcomes_told(pool.run(range(3)), lambda job, remarks: noted.append((job, len(remarks)))))
+    assert noted == [(0, 1), (1, 0), (2, 0)]
+
+
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_pool_tells_the_function_s_outcomes_and_what_was_remarked_on_each(workers):
     noted = {}

@@ -132,11 +132,12 @@ def _draw_all(
     if not to_draw:
         return DONE, ()
     state, drawer = DONE, MapDrawer(shared, plan, prints)
+    listening = Listening(drawer.draw, _region_of, drawer.prepare)
     pool = Pool(
-        Listening(drawer.draw, _region_of),
+        listening,
         workers=run.workers,
         timeout=run.timeout,
-        prepare=drawer.prepare,
+        prepare=listening.prepare,
         before_fork=partial(check_forkable, shared.arrays(), foreign_code=plan.plotter is not None),
         after_fork=after_fork,
         jobs_per_worker=_MAPS_PER_WORKER,

@@ -58,19 +58,35 @@ class Listening(Generic[J, R]):
         Called with a job.
     region_of
         Names a job's region, for the log.
+    preparation
+        What the function needs to be called before; what is remarked there is handed on with the first job.
     """
 
-    def __init__(self, function: Callable[[J], R], region_of: Callable[[J], str]) -> None:
-        self._function, self._region_of = function, region_of
+    def __init__(
+        self,
+        function: Callable[[J], R],
+        region_of: Callable[[J], str],
+        preparation: Callable[[], None] | None = None,
+    ) -> None:
+        self._function, self._region_of, self._preparation = function, region_of, preparation
+        self._before: tuple[str, ...] = ()
 
     def __getstate__(self) -> tuple[Any, ...]:
         """Travel to a worker that is not forked together with the log's files."""
-        return self._function, self._region_of, log_files()
+        return self._function, self._region_of, self._preparation, log_files()
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Arrive there, and open them."""
-        self._function, self._region_of, logs = state
+        self._function, self._region_of, self._preparation, logs = state
+        self._before = ()
         log_to(logs)
+
+    def prepare(self) -> None:
+        """Do what the function needs."""
+        if self._preparation is not None:
+            with heard("") as remarks:
+                self._preparation()
+            self._before = tuple(remarks)
 
     def __call__(self, job: J) -> Told[R]:
         """Do a job. Only what ends a worker is raised: want of memory, a call for its end."""
@@ -82,8 +98,12 @@ class Listening(Generic[J, R]):
                 raise
             except Exception as error:
                 raised = Raised(describe(error), stack(error), time.perf_counter() - begin)
-                return Told(None, raised, tuple(remarks))
-            return Told(value, None, tuple(remarks))
+                return Told(None, raised, self._all(remarks))
+            return Told(value, None, self._all(remarks))
+
+    def _all(self, remarks: Iterable[str]) -> tuple[str, ...]:
+        before, self._before = self._before, ()
+        return tuple(dict.fromkeys([*before, *remarks]))
 
 
 def outcomes_told(
@@ -115,7 +135,7 @@ def _plain(outcome: Done[J, Told[R]]) -> Outcome[J, R]:
 
 @contextmanager
 def heard(region: str) -> Iterator[dict[str, None]]:
-    """Collect what is remarked in the block, each text once, in order; records of it name the region.
+    """Collect what is remarked in the block, each text once, in order; records of it name the region, if any.
 
     Python's warnings go to the log instead of the standard error stream, by the filters that are set; what
     was warned of before is warned of again.
