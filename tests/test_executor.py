@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import gc
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def test_calls_of_any_function_are_done_with_shared_data(method: Any) -> None:
         futures = [executor.submit(lambda n, shared: shared[n] + offset, n) for n in range(6)]
         assert [future.result(timeout=30) for future in futures] == [5.0, 6.0, 7.0, 8.0, 9.0, 10.0]
         refused = executor.submit(lambda shared: shared.fill(0)).exception(timeout=30)
-        assert isinstance(refused, ItemError)
+        assert isinstance(refused, ValueError)
         assert "read-only" in str(refused)
         assert executor.submit(os.getppid).result(timeout=30) != (os.getpid() if method != "spawn" else 0)
 
@@ -112,13 +113,35 @@ def test_exceptions_deaths_and_timeouts_are_the_futures_own() -> None:
     with ForkExecutor(workers=2, timeout=0.5, attempts=2) as executor:
         failed, dead, late = executor.submit(fail), executor.submit(os.abort), executor.submit(signal.pause)
         fine = executor.submit(abs, -1)
-        with pytest.raises(ItemError, match=r"(?s)fail.*ValueError: no data here.*in fail"):
+        with pytest.raises(ValueError, match=r"^no data here$") as caught:
             failed.result(timeout=30)
+        assert isinstance(caught.value.__cause__, ItemError)
+        assert re.search(r"(?s)in worker \d+:\nTraceback.*in fail\n", str(caught.value.__cause__))
         with pytest.raises(ItemError, match="killed by SIGABRT"):
             dead.result(timeout=30)
         with pytest.raises(ItemError, match=r"no result after 0\.5 s"):
             late.result(timeout=30)
         assert fine.result(timeout=30) == 1
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_an_exception_that_can_not_travel_becomes_text(method: Any) -> None:
+    class AwkwardError(Exception):
+        def __init__(self) -> None:
+            super().__init__("a lock inside")
+            self.lock = threading.Lock()
+
+    class OwnError(Exception):
+        pass
+
+    def fail(*, awkward: bool) -> None:
+        raise AwkwardError if awkward else OwnError("too hot")
+
+    with ForkExecutor(workers=1, start_method=method) as executor:
+        with pytest.raises(ItemError, match=r"(?s)^fail: AwkwardError: a lock inside.*Traceback"):
+            executor.submit(fail, awkward=True).result(timeout=30)
+        with pytest.raises(OwnError, match="too hot"):
+            executor.submit(fail, awkward=False).result(timeout=30)
 
 
 def test_what_cannot_travel_is_refused_at_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 
 from forkmaps.functions.freezing import freeze_what_it_refers_to, frozen
 from forkmaps.functions.streams import Streams, own_state
+from forkmaps.pool.messages import TravelError, stack, unpickled
+from forkmaps.pool.workers import pickled_result
 from forkmaps.shared import SharedData, set_shared_data
 
 GIVEN = ("shared", "rng")
@@ -69,6 +72,41 @@ class ItemCall:
         """Do an item."""
         index, item = job
         return self.around.call(index, self.function, item)
+
+
+@dataclass(frozen=True, slots=True)
+class Thrown:
+    """What a call raised, and the traceback of it as text."""
+
+    error: Exception
+    traceback: str
+
+
+class SubmittedCall:
+    """What a worker does with a call that was submitted to an executor."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self.around = around
+
+    def __call__(self, job: tuple[int, Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> Any:
+        """Call the function; what it raises is returned, if it can travel."""
+        number, function, args, kwargs = job
+        try:
+            return self.around.call(number, function, *args, **kwargs)
+        except MemoryError:
+            raise
+        except Exception as error:
+            if not travels(error):
+                raise
+            return Thrown(error, stack(error))
+
+
+def travels(error: Exception) -> bool:
+    """Tell whether an exception can be pickled and unpickled."""
+    try:
+        return type(unpickled(pickled_result(error, by_value=True), "the error")) is type(error)
+    except TravelError:
+        return False
 
 
 def wanted(function: Callable[..., Any]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from forkmaps.errors import ItemError, PoolError
 from forkmaps.functions import told
+from forkmaps.functions.calls import Thrown
 from forkmaps.pool import Done, Failed, Outcome
 from forkmaps.pool.hands import Codec, Hands
 from forkmaps.pool.messages import Part, TravelError, pickled, shown, unpickled
@@ -158,7 +159,11 @@ class Desk:
     def _settle(self, outcome: Outcome[Submission, Any]) -> None:
         future = outcome.job.future
         self._at_work.discard(future)
-        if isinstance(outcome, Done):
+        if isinstance(outcome, Done) and isinstance(outcome.value, Thrown):
+            error = outcome.value.error
+            error.__cause__ = ItemError(f"in worker {outcome.pid}:\n{outcome.value.traceback}")
+            future.set_exception(error)
+        elif isinstance(outcome, Done):
             future.set_result(outcome.value)
         else:
             failed: Failed[Submission] = outcome

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from forkmaps.errors import PoolError
-from forkmaps.functions.calls import Surroundings
+from forkmaps.functions.calls import SubmittedCall, Surroundings
 from forkmaps.functions.desk import AS_SUBMITTED, Desk
 from forkmaps.pool import ATTEMPTS, StartMethod
 from forkmaps.pool.background import hire_for_background
@@ -42,7 +42,8 @@ class ForkExecutor(Executor):
     timeout
         Seconds for one call; None: no limit.
     attempts
-        How often a call is tried if its worker dies; then its future has an `ItemError`.
+        How often a call is tried if its worker dies. A future has what its function raised, with the worker's
+        traceback as its cause; or an `ItemError` if the worker died, took too long, or that can't travel.
     seed
         Of the random streams; each call has its own, by the order of `submit`, as items of `fork_map` do.
     start_method
@@ -74,7 +75,7 @@ class ForkExecutor(Executor):
     ) -> None:
         around = Surroundings(shared, seed)
         orders = orders_for(
-            Call(around),
+            SubmittedCall(around),
             workers=workers,
             timeout=timeout,
             attempts=attempts,
@@ -136,15 +137,3 @@ def _shut_all() -> None:
     """Wait for all executors when the program ends."""
     for executor in tuple(_open):
         executor.shutdown()
-
-
-class Call:
-    """What a worker does with a submission."""
-
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
-
-    def __call__(self, job: tuple[int, Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> Any:
-        """Call the function that was submitted."""
-        number, function, args, kwargs = job
-        return self._around.call(number, function, *args, **kwargs)
