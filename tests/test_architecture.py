@@ -60,6 +60,7 @@ MAY_IMPORT = {
         "regions",
     },
     "logfile": {"errors"},
+    "process": {"errors", "logfile"},
     "remarks": {"logfile", "pool"},
     "report": {"errors", "html", "output"},
     "outcomes": {"errors", "output", "manifest", "plan", "pool", "progress", "report", "shared"},
@@ -91,7 +92,7 @@ MAY_IMPORT = {
     },
     "cli": {
         *("errors", "regions", "cache", "mapset", "plan", "progress", "report", "batch", "bundled", "doctor"),
-        *("logfile", "sheet"),
+        *("process", "sheet"),
     },
 }
 

@@ -6,17 +6,14 @@ Only the parser is made before the arguments are known to be right; everything h
 from __future__ import annotations
 
 import argparse
-import faulthandler
 import os
-import signal
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from forkmaps.errors import DiskFullError, ForkmapsError, PoolError, nearest
+from forkmaps.process import Stopped, logging_to, open_standard_streams, stop_on_signals
 
 if TYPE_CHECKING:
     from forkmaps.mapset import MapSet
@@ -28,25 +25,17 @@ STOPPED = 128
 """Plus the signal's number: 130 for Ctrl-C, 143 for SIGTERM."""
 
 
-class Stopped(BaseException):
-    """A signal that ends the program; not an Exception, so that nothing on the way takes it for a failure."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.number = number
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    _open_standard_streams()
+    open_standard_streams()
     options, unknown = _parser().parse_known_args(arguments)
     if unknown:
         options.parser.error(_unknown(unknown, options.parser))
     # Workers draw one map each; a BLAS with threads of its own would only get in their way.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        _stop_on_signals()
-        with _logging(options.log_file):
+        stop_on_signals()
+        with logging_to(options.log_file):
             code: int = options.run(options)
         return code
     except ForkmapsError as error:
@@ -263,63 +252,6 @@ def _folder(mapset: MapSet, options: argparse.Namespace) -> Path:
 def _shortest(path: Path) -> str:
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
-
-
-def _open_standard_streams() -> None:
-    """Open what cron or a service closed, on nothing: else a data file gets its number, and our words."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the least number that is free: this one
-            mode = "r" if name == "stdin" else "w"
-            setattr(sys, name, os.fdopen(number, mode, closefd=False))
-
-
-@contextmanager
-def _logging(path: Path | None) -> Iterator[None]:
-    """Show warnings on the terminal; append them, and what happens, to a file."""
-    import logging
-
-    from forkmaps.logfile import LOGGER, LogFile, Terminal
-
-    root, ours = logging.getLogger(), logging.getLogger(LOGGER)
-    level = ours.level
-    handlers: list[logging.Handler] = [Terminal()]
-    if path is not None:
-        log = LogFile(path)
-        handlers.append(log)
-        ours.setLevel(logging.INFO)
-        faulthandler.enable(log.descriptor)  # a worker's stack comes by its parent
-    for handler in handlers:
-        root.addHandler(handler)
-    logging.captureWarnings(True)
-    try:
-        yield
-    except (ForkmapsError, Stopped) as error:
-        ours.error("%s", error, extra={"shown": True})
-        raise
-    except Exception:
-        ours.exception("forkmaps failed", extra={"shown": True})
-        raise
-    finally:
-        logging.captureWarnings(False)
-        ours.setLevel(level)
-        if path is not None:
-            faulthandler.disable()
-        for handler in handlers:
-            root.removeHandler(handler)
-            handler.close()
-
-
-def _stop_on_signals() -> None:
-    def stop(number: int, _: object) -> NoReturn:
-        # A second signal ends at once, whatever is still being put in order.
-        signal.signal(number, signal.SIG_DFL)
-        raise Stopped(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
 
 
 def _picture_file(text: str) -> Path:
