@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import random
 import re
 import signal
 import subprocess
@@ -309,6 +310,20 @@ def test_what_workers_log_is_logged_here(method: Method, caplog: pytest.LogCaptu
     assert (record.getMessage(), record.process, record.levelname) == ("job 7", pid, "WARNING")
 
 
+@pytest.mark.parametrize("method", ANEW)
+def test_what_is_not_to_be_logged_here_is_not(method: Method, caplog: pytest.LogCaptureFixture) -> None:
+    def job(_: int) -> None:
+        logging.getLogger("forkmaps.test").warning("not to be seen")
+
+    with Pool(job, workers=1, start_method=method) as pool:
+        logging.disable(logging.WARNING)
+        try:
+            list(pool.run([1]))
+        finally:
+            logging.disable(logging.NOTSET)
+    assert caplog.text == ""
+
+
 def test_a_death_that_forkserver_sees_is_logged_here(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -447,6 +462,21 @@ def test_a_supervisor_that_is_killed_is_replaced_and_its_jobs_are_done(
     assert sorted(done) == list(range(12))
     assert len(set(supervisors)) == 2
     assert "killed by SIGKILL" in caplog.text
+
+
+@pytest.mark.parametrize("method", ANEW)
+def test_random_kills_of_workers_and_supervisors_lose_nothing(method: Method) -> None:
+    dice = random.Random(3)
+    moments = set(dice.sample(range(35), 6))
+    found = {}
+    with Pool(lambda n: bytes([n]) * 300_000, workers=3, attempts=20, start_method=method) as pool:
+        for count, outcome in enumerate(pool.run(range(40))):
+            assert isinstance(outcome, Done), outcome
+            found[outcome.job] = outcome.value
+            if count in moments:
+                victims = psutil.Process().children(recursive=True)
+                dice.choice(sorted(victims, key=lambda process: process.pid)).kill()
+    assert found == {n: bytes([n]) * 300_000 for n in range(40)}
 
 
 def test_a_job_that_kills_every_supervisor_is_given_up() -> None:

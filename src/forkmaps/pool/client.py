@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from forkmaps.errors import PoolError
 from forkmaps.pool.crew import CLOSE_GRACE, FAILED_STARTS, KILL_GRACE, START_LIMIT
 from forkmaps.pool.handles import NEVER, Handle, signals_blocked
-from forkmaps.pool.hands import BY_VALUE, POLL_INTERVAL, Codec, Hands
+from forkmaps.pool.hands import BY_VALUE, POLL_INTERVAL, Codec, Hands, log_here
 from forkmaps.pool.messages import GarbledError, Part, describe, shown, stack
 from forkmaps.pool.supervisor import Given, Settled, Stopped, Tell, Told, news_of, news_parts
 from forkmaps.pool.tasks import Done, Failed, Outcome, Task, WorkerReport
@@ -216,7 +216,7 @@ class Client(Hands[J, R]):
                 self._asking = False
                 self._told.update({report.pid: report for report in news.reports})
             case Logged():
-                logging.getLogger(news.record.name).handle(news.record)
+                log_here(news.record)
             case Stopped():
                 self._stopped = news.message
 

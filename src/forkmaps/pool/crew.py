@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 
 from forkmaps.errors import ForkmapsError, PoolError
 from forkmaps.pool.handles import NEVER, Worker, signals_blocked
-from forkmaps.pool.hands import BY_REFERENCE, POLL_INTERVAL, Codec, Hands
+from forkmaps.pool.hands import BY_REFERENCE, POLL_INTERVAL, Codec, Hands, log_here
 from forkmaps.pool.messages import GarbledError, describe, shown, stack
 from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, Task, WorkerReport, memory_of
 from forkmaps.pool.workers import Answer, Logged, Raised, Ready, Returned
@@ -275,7 +275,7 @@ class Crew(Hands[J, R]):
             return  # too late
         match answer:
             case Logged():
-                logging.getLogger(answer.record.name).handle(answer.record)
+                log_here(answer.record)
             case Ready():
                 worker.ready, worker.deadline = True, NEVER
                 self._start.welcome(worker)

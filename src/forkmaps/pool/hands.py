@@ -6,6 +6,7 @@ has all jobs (`work`), or step by step by one who gets them as time goes by.
 
 from __future__ import annotations
 
+import logging
 import selectors
 import socket
 from abc import ABC, abstractmethod
@@ -38,6 +39,13 @@ BY_REFERENCE = Codec(partial(pickled, what="the job"), partial(unpickled, what="
 
 BY_VALUE = Codec(partial(pickled, what="the job", by_value=True), partial(unpickled, what="the result"))
 """For workers that can't import what stands in the main script."""
+
+
+def log_here(record: logging.LogRecord) -> None:
+    """Log what another process logged, as if it had been logged here."""
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)
 
 
 class Hands(ABC, Generic[J, R]):
