@@ -356,7 +356,7 @@ class TestInterrupt:
         asked = time.monotonic()
         kernel.manager.interrupt_kernel()
         cell = kernel.finish()
-        assert time.monotonic() - asked < 5
+        assert time.monotonic() - asked < 15
         assert (cell.error, cell.stderr) == ("KeyboardInterrupt: ", "")
         assert kernel.children() == []
         assert not list(kernel.folder.rglob("*.tmp"))
