@@ -146,6 +146,17 @@ def test_pyplots_own_functions_draw_on_the_panel():
     assert shades(*grid(by_pyplot, [3, 7], (1, 2))) == [[3, 7]]
 
 
+def test_workers_draw_in_memory_whatever_the_parent_draws_in():
+    def check(item, fig, axes):
+        assert plt.get_backend() == "agg"
+        marks(item, fig, axes)
+
+    mpl.use("template")  # stands for one that draws in windows
+    _, axes = grid(check, [4], (1, 1))
+    assert plt.get_backend() == "template"
+    assert not axes[0, 0].texts
+
+
 def test_labels_are_titles_of_the_first_row_and_y_labels_of_the_first_column():
     _, axes = grid(marks, range(4), (2, 2), col_labels=["left", "right"], row_labels=["above", "below"])
     assert [one.get_title() for one in axes.flat] == ["left", "right", "", ""]
@@ -264,11 +275,11 @@ def test_by_files_the_pixels_are_the_same_and_no_file_is_left(tmp_path, monkeypa
     written = tmp_path / "written"
 
     def plot(item, fig, axes):
-        written.write_text(str(len(list(tmp_path.glob("forkmaps-*")))))
+        written.write_text(str(len(list(tmp_path.glob("forkmaps-*/*.npy")))))
         marks(item, fig, axes)
 
-    assert shades(*grid(plot, range(3), (1, 3), in_memory=False)) == [[0, 1, 2]]
-    assert written.read_text() == "1"
+    assert shades(*grid(plot, range(9), (1, 9), in_memory=False, max_workers=1)) == [[*range(9)]]
+    assert int(written.read_text()) < 5
     assert list(tmp_path.iterdir()) == [written]
 
 
@@ -316,7 +327,9 @@ def test_a_panel_that_resizes_its_figure_keeps_the_cells_size():
         fig.set_size_inches(9, 9)
         fig.dpi = 20
 
-    assert shades(*grid(plot, [4], (1, 1))) == [[4]]
+    figure, axes = grid(plot, [4], (1, 1))
+    assert shades(figure, axes) == [[4]]
+    assert axes[0, 0].images[0].get_array().shape[:2] == (int(CELL[1] * DPI), int(CELL[0] * DPI))
 
 
 def test_settings_that_lay_out_or_crop_change_nothing():

@@ -19,7 +19,9 @@ from forkmaps.render import Renderer
 from forkmaps.sheet import ContactSheet, contact_sheet
 from forkmaps.sheet.arrangement import Arrangement, cell_style
 from forkmaps.sheet.cells import CellDrawer
+from forkmaps.sheet.space import Space
 from forkmaps.sheet.table import Table, _band_labels
+from forkmaps.style import Style
 from forkmaps.style.layout import Layout
 from small import SET, make_set
 
@@ -68,8 +70,14 @@ def test_each_map_is_the_one_that_the_renderer_draws_pixel_for_pixel(loaded):
     renderer = Renderer(shared, cell_style(plan.style, arrangement.cell), drawer.lines)
     assert len(arrangement.pages[0].boxes) == 6
     for place, box in arrangement.pages[0].boxes.items():
-        alone = renderer.layout.map.of(renderer.picture(table.cells[place]))
-        np.testing.assert_array_equal(box.of(page), alone[:, :, :3])
+        alone = framed(renderer.picture(table.cells[place]), renderer.layout.map)
+        np.testing.assert_array_equal(framed(page, box), alone)
+
+
+def framed(pixels, box):
+    """A map's pixels and one more on each side, where half of its frame is."""
+    top = len(pixels) - box.bottom - box.height
+    return pixels[top - 1 : top + box.height + 1, box.left - 1 : box.left + box.width + 1, :3].copy()
 
 
 def test_a_map_shows_the_extent_and_the_colors_of_the_large_one(loaded):
@@ -81,6 +89,15 @@ def test_a_map_shows_the_extent_and_the_colors_of_the_large_one(loaded):
     assert small.axes.get_xlim() == pytest.approx(large.axes.get_xlim(), rel=0.02)
     assert small.axes.get_ylim() == pytest.approx(large.axes.get_ylim(), rel=0.02)
     assert (small.scale.norm.vmin, small.scale.norm.vmax) == (large.scale.norm.vmin, large.scale.norm.vmax)
+
+
+def test_lines_are_thinner_than_on_the_large_map_but_less_so_than_the_map_is_small(loaded):
+    shared, plan = loaded
+    table, arrangement = arranged(shared, plan)
+    drawer = CellDrawer(shared, plan, table, arrangement.cell)
+    large = Layout.of(plan.style).map.width
+    thinner = drawer.lines["square"].linewidth / plan.lines["square"].linewidth
+    assert arrangement.cell.width / large < thinner < 1
 
 
 def test_regions_are_rows_and_bands_are_columns(loaded):
@@ -133,14 +150,10 @@ def test_maps_that_differ_in_one_thing_have_their_own_label(loaded, regions, ban
         assert label.y > box.bottom + box.height
 
 
-def test_many_regions_make_nearly_a_square_without_a_single_map_in_the_last_row(loaded):
-    shared, plan = loaded
-    _, arrangement = arranged(shared, many(plan, 49))
-    (page,) = arrangement.pages
-    size = Layout.of(page.style).size
-    assert 0.6 < size.width / size.height < 1.7
-    rows = [box.bottom for box in page.boxes.values()]
-    assert rows.count(min(rows)) > rows.count(max(rows)) / 2
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 1), (12, 3), (49, 5)])
+def test_maps_make_nearly_a_square_without_a_single_one_in_the_last_row(count, columns):
+    space = Space.of(Style(), wrapped=True)
+    assert space.square(count, space.sized(3.0)) == columns
 
 
 def test_of_many_maps_each_is_smaller_and_then_there_are_more_pages(loaded):

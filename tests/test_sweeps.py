@@ -251,7 +251,8 @@ def test_a_full_disk_stops_the_sweep(tmp_path):
         sweep(draw, {{"x": range(100)}}, {str(tmp_path)!r}, workers=1)
         """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
-    assert "DiskFullError" in done.stderr
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("forkmaps.errors.DiskFullError")
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["x=0.png", "x=1.png", "x=2.png"]
 
 
