@@ -38,7 +38,7 @@ ACROSS = weather_grid(60, 80, 179, 52, 50_000)
 ARCTIC = weather_grid(60, 80, 20, 80, 50_000, ccrs.Stereographic)
 OCEAN = ocean_grid(60, 120)
 CASES = {
-    "its own map": (WEATHER, LAMBERT, (-2.2e6, 2.2e6, -1.6e6, 1.6e6), 0.004),
+    "its own map": (WEATHER, LAMBERT, (-2.203e6, 2.191e6, -1.597e6, 1.609e6), 0.004),
     "near": (WEATHER, LAMBERT, (-2e5, 2e5, -1.5e5, 1.5e5), 0.002),
     "degrees": (WEATHER, ccrs.PlateCarree(), (-125, -67, 20, 56), 0.04),
     "Mercator": (WEATHER, ccrs.Mercator(), (-13.5e6, -8e6, 3e6, 6.7e6), 0.04),
@@ -318,3 +318,23 @@ def test_the_crs_of_a_grid_may_be_in_other_units_than_degrees():
     raster = Raster.from_array(np.ones((11, 11)), x=lon, y=lat, crs=crs)
     assert raster.grid.turn == pytest.approx(400)
     assert np.isfinite(raster.sample(view(1, 3, 44, 46), PLATE_CARREE)).all()
+
+
+def test_blocks_drawn_as_one_and_cell_by_cell_fit_together(monkeypatch):
+    """No pixel is left between a block of cells that is drawn as one and its neighbors that are not."""
+    lon, lat = weather_grid(120, 160, -96, 38, 25_000)
+    raster, projection = raster_of(lon, lat), MapProjection(ccrs.Mercator())
+    seen = view(-12.5e6, -9.5e6, 3.6e6, 5.8e6, 600, 440)
+    whole = raster.sample(seen, projection)
+    bends = raster.grid.mapped(projection, raster.crs_text).bends / seen.resolution
+    threshold = float(np.median(bends))
+    monkeypatch.setattr("forkmaps.raster.quadmap._BEND", threshold)
+    mixed = raster.sample(seen, projection)
+    monkeypatch.setattr("forkmaps.raster.quadmap._BEND", -1.0)
+    single = raster.sample(seen, projection)
+    assert threshold > 1 / 16
+    for one in (whole, mixed):
+        assert (np.isnan(one) != np.isnan(single)).mean() < 0.001
+        assert np.isfinite(one[5:-5, 5:-5]).all() == np.isfinite(single[5:-5, 5:-5]).all()
+    assert (whole != single)[np.isfinite(single)].mean() < 0.02
+    assert (mixed != single)[np.isfinite(single)].mean() < 0.5 * threshold

@@ -21,7 +21,7 @@ its thickness: area by size."""
 
 Plane = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-_ARRAYS = ("x", "y", "torn_before", "boxes", "longest")
+_ARRAYS = ("x", "y", "torn_before", "boxes", "longest", "bends")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +38,9 @@ class MappedGrid:
         West, east, south, north of blocks; infinite of one with a cell that is not whole.
     longest : (block rows, block columns) float64
         Longest side of a block's whole cells, in map units.
+    bends : (block rows, block columns) float64
+        How far a corner in a block lies, in map units, from where bilinear interpolation between the corners
+        of the block would have it; infinite of a block that is torn.
     """
 
     x: Plane
@@ -45,6 +48,7 @@ class MappedGrid:
     torn_before: NDArray[np.int32]
     boxes: Plane
     longest: Plane
+    bends: Plane
 
     @classmethod
     def of(cls, x: Plane, y: Plane, middle_x: Plane, middle_y: Plane, period: float | None) -> Self:
@@ -55,7 +59,7 @@ class MappedGrid:
         boxes, longest = _blocks(corners_x, corners_y, torn)
         before = np.zeros(x.shape, np.int32)
         before[1:, 1:] = torn.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
-        return cls(x, y, before, boxes, longest)
+        return cls(x, y, before, boxes, longest, _bends(x, y, period))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return all of its arrays by name."""
@@ -122,6 +126,29 @@ def _blocks(x: Plane, y: Plane, torn: NDArray[np.bool_]) -> tuple[Plane, Plane]:
     boxes = np.stack([low[0], high[0], low[1], high[1]])
     boxes[:, _over_blocks(np.logical_or, torn)] = np.array([-np.inf, np.inf, -np.inf, np.inf])[:, None]
     return boxes, longest
+
+
+def _bends(x: Plane, y: Plane, period: float | None) -> Plane:
+    """Return how far corners lie off, in each block, if they are interpolated between those of the block."""
+    off = np.hypot(x - _between_blocks(x), y - _between_blocks(y))
+    bends = _over_blocks(np.maximum, around(np.nan_to_num(off, nan=np.inf)).max(axis=0))
+    if period is not None:
+        corners = around(x)
+        width = _over_blocks(np.fmax, corners.max(axis=0)) - _over_blocks(np.fmin, corners.min(axis=0))
+        bends[~(width <= period / 4)] = np.inf
+    return np.asarray(bends)
+
+
+def _between_blocks(corners: Plane) -> Plane:
+    """Return corners as bilinear interpolation between those of blocks has them."""
+    for axis, number in enumerate(corners.shape):
+        place = np.arange(number)
+        low = place // BLOCK * BLOCK
+        high = np.minimum(low + BLOCK, number - 1)
+        part = (place - low) / np.maximum(high - low, 1)
+        part = part[:, None] if axis == 0 else part
+        corners = corners.take(low, axis) * (1 - part) + corners.take(high, axis) * part
+    return corners
 
 
 def _over_blocks(function: np.ufunc, cells: NDArray[Any]) -> NDArray[Any]:

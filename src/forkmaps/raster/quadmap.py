@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from forkmaps.projection import MapProjection, View
 from forkmaps.raster.corners import in_space, on_grid
 from forkmaps.raster.mapped import BLOCK, MappedGrid, are_whole, unwrapped
-from forkmaps.raster.quads import Quads, paint
+from forkmaps.raster.quads import ON_EDGE, Quads, paint
 
 if TYPE_CHECKING:
     from forkmaps.raster.curvilinear import CurvilinearGrid
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _FEWEST, _MOST_HALVINGS = 6, 10
 """Of a cell that the map tears: to an eighth of a pixel, but in this range. Around a pole four parts are torn
 each time, at the map's cut twice as many as before."""
+_BEND = 1 / 16
+"""Pixels that a block's corners may be off for all of it to be drawn as one: 2,000,000 cells on 1400 x 800
+pixels take 0.5 s then, not 2.5."""
 _CORNERS = ((0, 0), (0, 1), (1, 1), (1, 0))
 """Corners around a cell: steps down and across from the first one."""
 
@@ -55,8 +58,12 @@ class QuadMap:
         """Return (2, rows, columns) column and row, in cells, of the view's pixels; NaN beside the grid."""
         found = np.full((2, self.view.size.height, self.view.size.width), np.nan)
         for shift, blocks in self._blocks:
-            if len(blocks):
-                self._paint(blocks, shift, found)
+            smooth = self.mapped.bends[tuple(blocks.T)] <= _BEND * self.view.resolution
+            bent = blocks[~smooth]
+            # The sides of a block beside it may be bent, by so little: no pixel must fall between the two.
+            self._paint_smooth(self._beside(bent, blocks[smooth]), shift, found, beside=_BEND)
+            self._paint_smooth(blocks[smooth], shift, found)
+            self._paint(bent, shift, found)
         if np.isinf(self.mapped.boxes).any():
             _close(found)
         return found
@@ -93,6 +100,24 @@ class QuadMap:
         extent = self.view.extent
         first, last = math.floor(extent.west / period) - 1, math.ceil(extent.east / period) + 1
         return [turn * period for turn in range(first, last + 1)]
+
+    def _beside(self, some: Indices, among: Indices) -> Indices:
+        """Return the blocks among others that lie beside some."""
+        rows, columns = self.mapped.bends.shape
+        near = np.zeros((rows + 2, columns + 2), bool)
+        for down in range(3):
+            for across in range(3):
+                near[some[:, 0] + down, some[:, 1] + across] = True
+        return np.asarray(among[near[among[:, 0] + 1, among[:, 1] + 1]])
+
+    def _paint_smooth(
+        self, blocks: Indices, shift: float, positions: Plane, *, beside: float = ON_EDGE
+    ) -> None:
+        """Write the positions of the pixels that blocks cover, in each of which they are interpolated."""
+        row, column = (blocks * BLOCK).T
+        bottom = np.minimum(row + BLOCK, self.grid.shape[0])
+        right = np.minimum(column + BLOCK, self.grid.shape[1])
+        self._paint_whole(self._quads(row, bottom, column, right), shift, positions, beside=beside)
 
     def _paint(self, blocks: Indices, shift: float, positions: Plane) -> None:
         """Write the positions of the pixels that blocks cover."""
@@ -131,14 +156,15 @@ class QuadMap:
         size = (bottom - top).astype(float), (right - left).astype(float)
         return Quads(x, y, top.astype(float), left.astype(float), *size)
 
-    def _paint_whole(self, quads: Quads, shift: float, positions: Plane) -> None:
+    def _paint_whole(self, quads: Quads, shift: float, positions: Plane, *, beside: float = ON_EDGE) -> None:
         """Write the positions of the pixels in quads, which are in map coordinates."""
         known = np.flatnonzero(np.isfinite(quads.x).all(axis=0) & np.isfinite(quads.y).all(axis=0))
         quads = quads.at(known)
         extent, size = self.view.extent, self.view.size
         x = (unwrapped(quads.x, self.projection.period) + shift - extent.west) * (size.width / extent.width)
         y = (extent.north - quads.y) * (size.height / extent.height)
-        paint(Quads(x - 0.5, y - 0.5, quads.row, quads.column, quads.height, quads.width), positions)
+        seen = Quads(x - 0.5, y - 0.5, quads.row, quads.column, quads.height, quads.width)
+        paint(seen, positions, beside=beside)
 
     def _paint_parts(self, row: Plane, column: Plane, shift: float, positions: Plane) -> None:
         """Write the positions of the pixels in cells that the map tears, part by part."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 _PAIRS = 1 << 16
 """Pairs of cell and pixel that are looked at together: 0.5 MB an array, which the CPU's cache can hold."""
-_ON_EDGE = 1e-6
+ON_EDGE = 1e-6
 """Pixels that a place may lie beyond a cell's side: one between two cells must not fall through."""
 _BELOW_ONE = 1 - 2.0**-10
 """The last place in a cell; what it is added to may be 8,000, as float32."""
@@ -50,7 +50,7 @@ class Quads:
         return type(self)(*parts, self.height[which], self.width[which])
 
 
-def paint(quads: Quads, positions: Plane) -> None:
+def paint(quads: Quads, positions: Plane, *, beside: float = ON_EDGE) -> None:
     """Write where pixels lie in the grid.
 
     Parameters
@@ -59,22 +59,24 @@ def paint(quads: Quads, positions: Plane) -> None:
         Corners in pixels: pixel (i, j) of row i and column j has its center at x = j, y = i.
     positions : (2, rows, columns)
         Column and row in cells; written where a pixel's center lies in one of the quads.
+    beside : float
+        Or beside it, by so many pixels.
     """
     rows, columns = positions.shape[1:]
-    left, right = _between(quads.x, columns)
-    top, bottom = _between(quads.y, rows)
+    left, right = _between(quads.x, columns, beside)
+    top, bottom = _between(quads.y, rows, beside)
     count = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
     seen = np.flatnonzero(count)
     for part in _parts(count[seen]):
         which = seen[part]
         quad, i, j = _pixels(left[which], right[which], top[which], count[which])
-        _paint(quads.at(which[quad]), i, j, positions)
+        _paint(quads.at(which[quad]), i, j, positions, beside)
 
 
-def _between(corners: Plane, number: int) -> tuple[Indices, Indices]:
+def _between(corners: Plane, number: int, beside: float) -> tuple[Indices, Indices]:
     """Return the first pixel between the least and greatest of corners, and the one after the last."""
-    first = np.clip(np.ceil(corners.min(axis=0) - _ON_EDGE), 0, number)
-    last = np.clip(np.floor(corners.max(axis=0) + _ON_EDGE) + 1, 0, number)
+    first = np.clip(np.ceil(corners.min(axis=0) - beside), 0, number)
+    last = np.clip(np.floor(corners.max(axis=0) + beside) + 1, 0, number)
     return first.astype(np.intp), last.astype(np.intp)
 
 
@@ -97,26 +99,26 @@ def _pixels(left: Indices, right: Indices, top: Indices, count: Indices) -> tupl
     return box, top[box] + down, left[box] + across
 
 
-def _paint(quads: Quads, i: Indices, j: Indices, positions: Plane) -> None:
+def _paint(quads: Quads, i: Indices, j: Indices, positions: Plane, beside: float) -> None:
     """Write the positions of pixels, one for each quad, that lie in it."""
-    inside = _inside(quads.x - j, quads.y - i)
+    inside = np.flatnonzero(_inside(quads.x - j, quads.y - i, beside))
     quads, i, j = quads.at(inside), i[inside], j[inside]
     u, v = _inverse(quads.x - j, quads.y - i)
     positions[0, i, j] = quads.column + u * quads.width
     positions[1, i, j] = quads.row + v * quads.height
 
 
-def _inside(x: Plane, y: Plane) -> NDArray[np.bool_]:
+def _inside(x: Plane, y: Plane, beside: float) -> NDArray[np.bool_]:
     """Tell whether 0, 0 lies in quads with (4, n) corners: in one of the two triangles that make up each."""
-    sides = [_side(x, y, i, (i + 1) % 4) for i in range(4)]
-    across = _side(x, y, 2, 0)
+    sides = [_side(x, y, i, (i + 1) % 4, beside) for i in range(4)]
+    across = _side(x, y, 2, 0, ON_EDGE)
     return _same_sign(sides[0], sides[1], across) | _same_sign(sides[2], sides[3], -across)
 
 
-def _side(x: Plane, y: Plane, start: int, end: int) -> Plane:
+def _side(x: Plane, y: Plane, start: int, end: int, beside: float) -> Plane:
     """Return on which side of a line 0, 0 lies: above or below 0, and 0 where it is on it."""
     area = x[start] * y[end] - x[end] * y[start]
-    area[np.abs(area) <= _ON_EDGE * np.hypot(x[end] - x[start], y[end] - y[start])] = 0
+    area[np.abs(area) <= beside * np.hypot(x[end] - x[start], y[end] - y[start])] = 0
     return np.asarray(area)
 
 
