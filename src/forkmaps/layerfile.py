@@ -153,7 +153,7 @@ def _raw_where(path: str | Path, layer: str, where: str, fields: list[str]) -> A
     there = f"fields: {', '.join(fields)}" if fields else "it has no fields; is its .dbf missing?"
     try:
         found = _raw(path, layer, where=where)
-    except (ValueError, pyogrio.errors.FeatureError) as error:
+    except (ValueError, pyogrio.errors.FeatureError, pyogrio.errors.DataLayerError) as error:
         raise FeatureError(
             f"{path}: where {where!r} can't be evaluated: {_plain(error)} ({there}); "
             "write it like \"name = 'Ohio' OR area > 9\""
