@@ -28,7 +28,10 @@ MAY_IMPORT = {
     "style": {"errors", "projection", "raster"},
     "plotter": {"errors", "raster"},
     "job": {"raster", "regions", "shared", "style"},
-    "render": {"errors", "regions", "projection", "raster", "features", "shared", "style", "job", "plotter"},
+    "render": {
+        *("errors", "regions", "projection", "raster", "features", "shared", "style", "job", "plotter"),
+        "figures",
+    },
     "pool": {"errors"},
     "encode": {"errors"},
     "figures": {"errors", "encode"},

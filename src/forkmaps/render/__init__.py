@@ -7,12 +7,11 @@ map can be written as PDF or SVG too. There are no files here, no processes, and
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -23,6 +22,7 @@ from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 
 from forkmaps.errors import FeatureError, nearest
+from forkmaps.figures import VectorFormat, inches, vector_bytes
 from forkmaps.job import Job, open_range, template_fields
 from forkmaps.plotter import Plotter
 from forkmaps.projection import View, view_of
@@ -36,19 +36,7 @@ from forkmaps.style.colorscale import ColorScale
 from forkmaps.style.layout import Layout
 from forkmaps.style.template import MAP_FIELDS, STATISTICS_FIELDS, Template
 
-VectorFormat = Literal["pdf", "svg"]
-
-_VECTOR_METADATA: dict[VectorFormat, dict[str, Any]] = {
-    "pdf": {"Creator": "forkmaps", "CreationDate": None},
-    "svg": {"Creator": "forkmaps", "Date": None},
-}
-"""No dates, so that the same map has the same bytes."""
-_VECTOR_SETTINGS: Any = {
-    "svg.hashsalt": "forkmaps",
-    "svg.fonttype": "path",
-    "svg.image_inline": True,
-    "savefig.bbox": None,
-}
+_SETTINGS: Any = {"svg.fonttype": "path"}
 """What a user's own matplotlib settings must not change."""
 
 
@@ -134,11 +122,8 @@ class Renderer:
 
     def vector(self, job: Job, format: VectorFormat) -> bytes:
         """Draw a map as a PDF or SVG file; lines and texts are shapes, the raster is an image."""
-        file = io.BytesIO()
-        with mpl.rc_context(_VECTOR_SETTINGS), quiet_fonts():
-            figure = self.compose(job)
-            figure.savefig(file, format=format, dpi=self.style.dpi, metadata=_VECTOR_METADATA[format])
-        return file.getvalue()
+        with mpl.rc_context(_SETTINGS), quiet_fonts():
+            return vector_bytes(self.compose(job), format, dpi=self.style.dpi)
 
     def _arrange(self, job: Job) -> Plane | None:
         """Set all but the raster's image to a job; return the values on the map's pixels if they show."""
@@ -246,16 +231,10 @@ class _Look:
 
 
 def _figure(style: Style, layout: Layout) -> Figure:
-    width, height = (_inches(pixels, style.dpi) for pixels in (layout.size.width, layout.size.height))
+    width, height = (inches(pixels, style.dpi) for pixels in (layout.size.width, layout.size.height))
     figure = Figure(figsize=(width, height), dpi=style.dpi, facecolor=style.background)
     figure.set_layout_engine("none")
     return figure
-
-
-def _inches(pixels: int, dpi: float) -> float:
-    """Return a length that is not less than `pixels` when it is multiplied by `dpi` again and cut off."""
-    inches = pixels / dpi
-    return inches if inches * dpi >= pixels else float(np.nextafter(inches, np.inf))
 
 
 def _check_layers(lines: Mapping[str, Line], shared: SharedData) -> None:
