@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from forkmaps.errors import PoolError
-from forkmaps.pool import Done, Failed, Outcome, Pool, crew, handles, workers
+from forkmaps.pool import Done, Failed, Outcome, Pool, answers, crew, handles
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -670,6 +670,6 @@ def test_a_signal_at_the_moment_of_the_fork_loses_no_worker(monkeypatch: pytest.
         list(pool.run([1, 2]))
 
 
-def test_messages_survive_a_pickle() -> None:
-    for answer in (workers.Ready(), workers.Returned([b"x"], 1.0), workers.Raised("a", "b", 1.0, last=True)):
-        assert handles.read_answer(workers.parts_of(answer)) == answer
+def test_answers_arrive_as_they_were_given() -> None:
+    for answer in (answers.Ready(), answers.Returned([b"x"], 1.0), answers.Raised("a", "b", 1.0, last=True)):
+        assert answers.read_answer(answers.parts_of(answer)) == answer

@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from forkmaps.errors import PoolError
+from forkmaps.pool.answers import Logged, Raised, Ready
 from forkmaps.pool.crew import CLOSE_GRACE, FAILED_STARTS, KILL_GRACE, START_LIMIT
 from forkmaps.pool.handles import NEVER, Handle, signals_blocked
 from forkmaps.pool.hands import BY_VALUE, POLL_INTERVAL, Codec, Hands, log_here
 from forkmaps.pool.messages import GarbledError, Part, describe, shown, stack
 from forkmaps.pool.supervisor import Given, Settled, Stopped, Tell, Told, news_of, news_parts
 from forkmaps.pool.tasks import Done, Failed, Outcome, Task, WorkerReport
-from forkmaps.pool.workers import Logged, Raised, Ready
 
 J = TypeVar("J")
 R = TypeVar("R")

@@ -17,11 +17,12 @@ from signal import SIGTERM
 from typing import Protocol, TypeVar
 
 from forkmaps.errors import ForkmapsError, PoolError
+from forkmaps.pool.answers import Answer, Logged, Raised, Ready, Returned
 from forkmaps.pool.handles import NEVER, Worker, signals_blocked
 from forkmaps.pool.hands import BY_REFERENCE, POLL_INTERVAL, Codec, Hands, log_here
 from forkmaps.pool.messages import GarbledError, describe, shown, stack
-from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, Task, WorkerReport, memory_of
-from forkmaps.pool.workers import Answer, Logged, Raised, Ready, Returned
+from forkmaps.pool.settling import lost, outcome_of
+from forkmaps.pool.tasks import Cause, Failed, Task, WorkerReport, memory_of
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -384,28 +385,3 @@ class Crew(Hands[J, R]):
             self._selector.select(min(left, POLL_INTERVAL))
             for worker in [worker for worker in self.workers if worker.gone()]:
                 self._strike_off(worker)
-
-
-def outcome_of(task: Task[J], answer: Returned | Raised, pid: int, codec: Codec) -> Outcome[J, R]:
-    """Make an outcome of a worker's answer."""
-    if isinstance(answer, Raised):
-        return failure(task, answer, pid)
-    try:
-        value = codec.unpack(answer.value)
-    except Exception as error:
-        return failure(task, Raised(describe(error), stack(error), answer.seconds), pid)
-    return Done(task.job, value, answer.seconds, task.attempts, pid)
-
-
-def failure(task: Task[J], raised: Raised, pid: int) -> Failed[J]:
-    """Make an outcome of an exception."""
-    return Failed(
-        task.job, "error", raised.message, raised.seconds, task.attempts, pid, traceback=raised.traceback
-    )
-
-
-def lost(worker: Worker[J], task: Task[J], cause: Cause, message: str, last_words: str) -> Failed[J]:
-    """Make an outcome of a worker's end."""
-    signal = worker.exit.signal if worker.exit and worker.verdict is None else None
-    seconds = time.monotonic() - worker.since
-    return Failed(task.job, cause, message, seconds, task.attempts, worker.pid, signal, last_words)

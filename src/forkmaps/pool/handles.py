@@ -7,7 +7,6 @@ that keeps the socket open: so sockets are non-blocking, and death is read from 
 from __future__ import annotations
 
 import math
-import pickle
 import signal
 import socket
 import time
@@ -15,10 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from forkmaps.pool.answers import Answer, read_answer
 from forkmaps.pool.children import SIGKILL, Child, Exit
-from forkmaps.pool.messages import GarbledError, Line, Part
+from forkmaps.pool.messages import Line, Part
 from forkmaps.pool.tasks import Cause, Memory, Task, memory_of
-from forkmaps.pool.workers import EXIT_OUT_OF_MEMORY, Answer, Returned
+from forkmaps.pool.workers import EXIT_OUT_OF_MEMORY
 
 J = TypeVar("J")
 
@@ -192,14 +192,3 @@ def close_all(ends: Sequence[socket.socket]) -> None:
     """Close sockets."""
     for end in ends:
         end.close()
-
-
-def read_answer(message: Sequence[Part]) -> Answer:
-    """Read a message from a worker. Raises `GarbledError` if it holds anything else than an answer."""
-    try:
-        answer = pickle.loads(message[0])
-    except Exception as error:
-        raise GarbledError from error
-    if not isinstance(answer, Answer):
-        raise GarbledError
-    return Returned(message[1:], answer.seconds) if isinstance(answer, Returned) else answer

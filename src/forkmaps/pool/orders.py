@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from forkmaps.errors import PoolError
+from forkmaps.pool.answers import LOGGER
 from forkmaps.pool.cpus import worker_count
 from forkmaps.pool.handles import NEVER
-from forkmaps.pool.workers import LOGGER
 
 Step = Callable[[], None]
 

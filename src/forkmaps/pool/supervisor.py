@@ -15,22 +15,14 @@ from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
 from forkmaps.errors import ForkmapsError
+from forkmaps.pool.answers import Logged, Raised, Ready, send_logs
 from forkmaps.pool.crew import Crew
 from forkmaps.pool.forking import ForkStart
 from forkmaps.pool.hands import Codec
 from forkmaps.pool.messages import PICKLE_PROTOCOL, Line, Part, describe, stack
 from forkmaps.pool.orders import Orders
 from forkmaps.pool.tasks import Done, Failed, WorkerReport
-from forkmaps.pool.workers import (
-    Closable,
-    Logged,
-    Origin,
-    Raised,
-    Ready,
-    become,
-    send,
-    send_logs,
-)
+from forkmaps.pool.workers import Closable, Origin, become, send
 
 # From the client
 

@@ -14,9 +14,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
-import logging
 import os
-import pickle
 import signal
 import socket
 import sys
@@ -24,62 +22,22 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from logging.handlers import QueueHandler
-from typing import Any, NoReturn, Protocol, TypeAlias
+from typing import Any, NoReturn, Protocol
 
 from forkmaps.pool import messages
-from forkmaps.pool.messages import PICKLE_PROTOCOL, Part, TravelError, describe, pickled, stack, unpickled
+from forkmaps.pool.answers import Answer, Raised, Ready, Returned, parts_of, send_logs
+from forkmaps.pool.messages import Part, TravelError, describe, pickled, stack, unpickled
 
 EXIT_OUT_OF_MEMORY = 86
 """Exit code of a worker that had not even the memory to say that it had none; nothing else uses it."""
-
-LOGGER = "forkmaps"
-"""The logger of the package, above those of its modules."""
 
 PR_SET_PDEATHSIG = 1
 """`prctl` option, from linux/prctl.h: the signal to get when the thread that forked us ends."""
 
 # Opened here, not where it is used: after a fork, dlopen could wait for a lock that nobody will release.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The worker is prepared, and waits for its first job."""
-
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """The function returned: its value (still pickled, so that a bad one can be told from a bad answer)."""
-
-    value: Sequence[Part]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """The function raised, or `prepare` did (then `Ready` never came).
-
-    `last` says that the worker ends after this: it ran out of memory, and a heap in that state is not to be
-    trusted with another job.
-    """
-
-    message: str
-    traceback: str
-    seconds: float
-    last: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """Something was logged, which the parent's handlers are to see."""
-
-    record: logging.LogRecord
-
-
-Answer: TypeAlias = Ready | Returned | Raised | Logged
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,34 +240,6 @@ def pickled_result(value: object, *, by_value: bool) -> list[Part]:
 def send(channel: socket.socket, answer: Answer) -> None:
     """Write an answer, waiting until the parent has taken it."""
     messages.send(channel, parts_of(answer))
-
-
-def parts_of(answer: Answer) -> list[Part]:
-    """Return an answer as the parts of a message: itself, without the value, and the value's."""
-    value: Sequence[Part] = ()
-    if isinstance(answer, Returned):
-        value, answer = answer.value, replace(answer, value=())
-    return [pickle.dumps(answer, protocol=PICKLE_PROTOCOL), *value]
-
-
-def send_logs(post: Callable[[Sequence[Part]], None]) -> None:
-    """From now on, send what this package logs, and handle none of it here."""
-    logger = logging.getLogger(LOGGER)
-    logger.handlers[:] = [Courier(post)]
-    logger.propagate = False
-
-
-class Courier(QueueHandler):
-    """Sends records to the parent, their messages made up and their exceptions as text."""
-
-    def __init__(self, post: Callable[[Sequence[Part]], None]) -> None:
-        super().__init__(queue=None)  # type: ignore[arg-type]
-        self._post = post
-
-    def enqueue(self, record: logging.LogRecord) -> None:
-        """Send a record."""
-        with suppress(OSError):  # the parent is gone
-            self._post(parts_of(Logged(record)))
 
 
 def receive(channel: socket.socket) -> Sequence[Part] | None:
