@@ -338,3 +338,15 @@ def test_blocks_drawn_as_one_and_cell_by_cell_fit_together(monkeypatch):
         assert np.isfinite(one[5:-5, 5:-5]).all() == np.isfinite(single[5:-5, 5:-5]).all()
     assert (whole != single)[np.isfinite(single)].mean() < 0.02
     assert (mixed != single)[np.isfinite(single)].mean() < 0.5 * threshold
+
+
+def test_a_block_of_cells_may_be_wider_than_half_the_world():
+    """30 columns of 12 degrees: blocks of 16 x 16 cells, on a map where each would be drawn as one."""
+    lon, lat = np.arange(-174.0, 180, 12), np.append(np.linspace(-80, 70, 19), 80.0)
+    values = np.arange(600, dtype=np.float32).reshape(20, 30)
+    raster = Raster.from_array(values, x=lon, y=lat, crs="OGC:CRS84", resampling="nearest")
+    seen = view(-180, 180, -70, 70, 250, 101)
+    x, y = seen.pixel_centers()
+    row = np.searchsorted((lat[1:] + lat[:-1]) / 2, y)
+    wanted = values[row[:, None], np.floor((x + 180) / 12).astype(int)]
+    assert (raster.sample(seen, PLATE_CARREE) != wanted).mean() < 0.001

@@ -106,8 +106,6 @@ def are_whole(x: Plane, y: Plane, middle_x: Plane, middle_y: Plane, period: floa
         if period is not None:
             off = off - period * np.round(off / period)
         whole = np.hypot(off, middle_y - mean_y) * np.sqrt(size) <= MIDDLE * area
-        if period is not None:  # around a pole one side leads back
-            whole &= (np.abs(np.roll(x, -1, axis=0) - x) <= period / 2).all(axis=0)
     return np.asarray(whole)
 
 
