@@ -298,6 +298,9 @@ class TestShowMap:
         assert pixels(shown._repr_png_()).shape == (50, 100, 3)
         assert shown.figure.texts[0].get_text() == "Height"
 
+    def test_a_letter_that_the_font_lacks_is_worth_no_warning(self, shared):
+        show_map(shared, {"\u0b9a\u0bc6\u0ba9\u0bcd\u0ba9\u0bc8": PLAINS["plains"]}, style=SMALL)._repr_png_()
+
     def test_pixels_have_no_figure(self, shared):
         shown = show_map(shared, PLAINS, lambda region: np.full((4, 5, 3), 7, np.uint8))
         assert (pixels(shown._repr_png_()) == 7).all()
@@ -341,9 +344,10 @@ class TestProgress:
     @pytest.mark.skipif(os.name == "nt", reason="makes a terminal of its own")
     def test_a_terminal_gets_a_bar_and_the_process_stays_as_it_is(self):
         code = """
-            import multiprocessing, os, pty, threading, tqdm
+            import multiprocessing, os, pty, termios, threading, tqdm
             from forkmaps.progress import Progress
             ours, theirs = pty.openpty()
+            termios.tcsetwinsize(theirs, (24, 80))
             interval = tqdm.tqdm.monitor_interval
             with open(theirs, "w") as terminal, Progress(3, terminal) as progress:
                 progress.step()
@@ -353,4 +357,4 @@ class TestProgress:
             assert tqdm.tqdm.monitor_interval == interval
             multiprocessing.set_start_method("spawn")
         """
-        subprocess.run([sys.executable, "-c", "if True:" + code], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", "if True:" + code], check=True, timeout=20)
