@@ -219,6 +219,8 @@ def test_p5_a_region_that_always_kills_its_worker_is_reported_and_the_command_en
     code, shown, _ = command("render", ten, "--summary")
     assert code == 1
     assert 'region "r3", band 1: killed by SIGKILL' in shown
+    code, shown, _ = command("render", ten, "--summary", "--json")
+    assert (code, json.loads(shown)["failures"]) == (1, [failure])
     assert report(ten, "--only-failed")["maps"] == 1
     assert pictures(ten.parent / "out") == undisturbed
     assert command("render", ten, "--summary")[0] == 0
