@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import locale
 import logging
 import os
 import random
@@ -284,6 +285,21 @@ def test_matplotlib_draws_by_this_process_s_parameters(method: Method) -> None:
     ):
         found = values(pool.run(["lines.linewidth", "axes.facecolor", "backend"]))
     assert found == {"lines.linewidth": 7.5, "axes.facecolor": "pink", "backend": "agg"}
+
+
+@pytest.mark.parametrize("method", ANEW)
+def test_locale_and_arguments_are_this_process_s(method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["my program", "--fast"])
+    before = locale.setlocale(locale.LC_TIME)
+    locale.setlocale(locale.LC_TIME, "C.UTF-8" if before == "C" else "C")
+    try:
+        here = locale.setlocale(locale.LC_ALL)
+        with Pool(
+            lambda _: (locale.setlocale(locale.LC_ALL), sys.argv), workers=1, start_method=method
+        ) as pool:
+            assert only(pool.run([1])).value == (here, ["my program", "--fast"])
+    finally:
+        locale.setlocale(locale.LC_TIME, before)
 
 
 @pytest.mark.parametrize("method", ANEW)

@@ -18,6 +18,7 @@ from forkmaps.pool.workers import Brief, Origin, be_worker
 def main(text: str) -> NoReturn:
     """Be what the call says, which is JSON made by `launching`."""
     call = json.loads(text)
+    sys.argv[:] = call["argv"]
     channel, last_words = our_ends(call)
     origin = Origin(call["parent"], call["dies_with_parent"])
     ticket: Ticket = (call["ticket"][0], call["ticket"][1], call["ticket"][2])

@@ -89,6 +89,7 @@ class AnewStart:
         our_ear, their_mouth = socket.socketpair()
         call = {
             "role": role,
+            "argv": [str(argument) for argument in sys.argv],
             "ticket": self._parcel.ticket,
             "mask": [int(number) for number in mask],
             **parent(),

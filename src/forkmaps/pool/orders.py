@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import locale
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -89,11 +91,12 @@ def settings() -> list[Step]:
     """Return steps that give a new process the settings of this one, as a forked one has them.
 
     They are matplotlib's parameters as far as they were changed (and the backend that needs no window), the
-    filters of warnings, and from which level on this package logs.
+    locale (in which titles name months), the filters of warnings, and from which level on this package logs.
     """
     steps: list[Step] = [
         partial(set_filters, list(warnings.filters)),
         partial(set_level, logging.getLogger(LOGGER).getEffectiveLevel()),
+        partial(set_locale, locale.setlocale(locale.LC_ALL)),
         draw_without_window,
     ]
     if parameters := changed_parameters():
@@ -121,6 +124,12 @@ def set_filters(filters: list[Any]) -> None:
     """Have warnings treated as another process does."""
     warnings.filters[:] = filters  # type: ignore[index]
     warnings._filters_mutated()  # type: ignore[attr-defined]
+
+
+def set_locale(name: str) -> None:
+    """Use a locale, unless it is one that this system can't set as it names it."""
+    with suppress(locale.Error):
+        locale.setlocale(locale.LC_ALL, name)
 
 
 def set_level(level: int) -> None:
