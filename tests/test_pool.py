@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -19,7 +20,7 @@ import psutil
 import pytest
 
 from forkmaps.errors import PoolError
-from forkmaps.pool import Done, Failed, Outcome, Pool, answers, crew, handles
+from forkmaps.pool import Done, Failed, Outcome, Pool, answers, crew, handles, messages, workers
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -310,6 +311,22 @@ def test_a_result_that_cannot_travel_is_named(where: str, message: str) -> None:
         first, second = pool.run([1, 0])
     assert (first.cause, first.message) == ("error", message)
     assert second.value == 0
+
+
+def test_a_result_that_there_is_no_room_for_fails_alone() -> None:
+    def send_more_than_there_is(channel: socket.socket, answer: Any) -> None:
+        if isinstance(answer, answers.Returned) and b"huge" in answer.value[0]:
+            sizes = messages.SIZE.pack(10) + messages.SIZE.pack(2**60)
+            channel.sendall(messages.HEAD.pack(messages.MARK, 2) + sizes)
+            signal.pause()
+        send(channel, answer)
+
+    send = workers.send
+    prepare: Callable[[], None] = lambda: setattr(workers, "send", send_more_than_there_is)  # noqa: E731
+    with Pool(lambda job: job, workers=1, prepare=prepare) as pool:
+        first, second = pool.run(["huge", "small"])
+    assert first.message == "out of memory: there is no room for the result in this process"
+    assert (first.cause, first.attempts, second.value) == ("error", 1, "small")
 
 
 def test_the_stack_of_a_job_that_was_stopped_is_kept() -> None:
