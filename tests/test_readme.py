@@ -138,6 +138,14 @@ def test_the_contact_sheet_example_draws_its_sheet(beside_the_data):
         assert picture.width > 12 * 250
 
 
+def test_the_notebooks_example_shows_a_map_and_writes_it(beside_the_data):
+    shown = "\nimport pathlib\npathlib.Path('shown.png').write_bytes(shown._repr_png_())\n"
+    run_example(beside_the_data, "show_map", ("\nshown\n", shown))
+    assert (beside_the_data / "out" / "Ohio.pdf").read_bytes().startswith(b"%PDF")
+    with Image.open(beside_the_data / "shown.png") as picture:
+        assert picture.size == (1400, 900)
+
+
 @pytest.mark.parametrize(
     "shape",
     ["(30, 64, 4)", pytest.param("(30, 512, 512)", marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
