@@ -350,3 +350,17 @@ def test_a_block_of_cells_may_be_wider_than_half_the_world():
     row = np.searchsorted((lat[1:] + lat[:-1]) / 2, y)
     wanted = values[row[:, None], np.floor((x + 180) / 12).astype(int)]
     assert (raster.sample(seen, PLATE_CARREE) != wanted).mean() < 0.001
+
+
+def test_a_function_that_draws_gets_what_the_axes_show():
+    from matplotlib.figure import Figure
+
+    shared = SharedData(raster_of(*WEATHER, WEATHER[1].astype(np.float32)), {}, MapProjection(LAMBERT))
+    axes = Figure().add_axes([0, 0, 1, 1], projection=LAMBERT)
+    axes.set(xlim=(-4e5, 4e5), ylim=(-3e5, 3e5))
+    part = shared.in_view(axes)[0]
+    assert part.shape < shared.raster.shape
+    assert part.x.shape == part.y.shape == part.shape
+    assert np.allclose(part, part.y, atol=1e-5)
+    assert np.asarray(part.x).min() < -99
+    assert np.asarray(part.x).max() > -93
