@@ -58,7 +58,7 @@ def render_maps(
     rasters : sequence of str, or "all"
         Names of the rasters to draw; default: the first alone.
     show_progress : bool
-        Show progress on stderr: a bar on a terminal, else lines.
+        Show progress on stderr: a bar on a terminal or in a notebook, else lines.
     **run
         How: `workers`, `timeout` and the other options of `Run`.
 

@@ -77,7 +77,7 @@ def parallel_plot(
     switch_axis : bool
         Fill the grid column by column, not row by row.
     show_progress : bool
-        Show progress on stderr: a bar on a terminal, else lines.
+        Show progress on stderr: a bar on a terminal or in a notebook, else lines.
     in_memory : bool
         Pixels come from the workers through memory; False: through temporary files.
     mp_context : None, "fork", "forkserver", "spawn" or a context of multiprocessing

@@ -107,7 +107,7 @@ def contact_sheet(
     start_method : "auto", "fork", "forkserver" or "spawn"
         How workers come into being.
     show_progress : bool
-        Show progress on stderr: a bar on a terminal, else lines.
+        Show progress on stderr: a bar on a terminal or in a notebook, else lines.
 
     Returns
     -------

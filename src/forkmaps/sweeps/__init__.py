@@ -72,7 +72,7 @@ def sweep(
     start_method : "auto", "fork", "forkserver" or "spawn"
         How workers come into being.
     show_progress : bool
-        Show progress on stderr: a bar on a terminal, else lines.
+        Show progress on stderr: a bar on a terminal or in a notebook, else lines.
 
     Returns
     -------
