@@ -27,6 +27,9 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks at the kernel's processes in /proc"),
 ]
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
+"""What ipywidgets shows a bar as."""
+
 LIMIT = 60.0
 """Seconds for one cell."""
 
@@ -197,8 +200,7 @@ class TestMaps:
             print([thread.name for thread in set(threading.enumerate()) - before])
         """)
         assert (cell.error, cell.stdout, cell.stderr) == ("", "[]\n", "")
-        (bar,) = cell.shown
-        assert "application/vnd.jupyter.widget-view+json" in bar
+        assert [WIDGET in one for one in cell.shown] == [True]
         shown = kernel.run("""
             from ipywidgets.widgets.widget import _instances
             bar = [one for one in _instances.values() if type(one).__name__ == "FloatProgress"][-1]
@@ -254,9 +256,10 @@ class TestFunctions:
         cell = kernel.run("""
             factor = 2
             total = lambda row, shared: factor * float(shared.data[0, row].sum())
-            print(list(forkmaps.fork_map(total, range(3), shared=shared, workers=2)))
+            print(list(forkmaps.fork_map(total, range(3), shared=shared, workers=2, progress=True)))
         """)
         assert (cell.error, cell.stderr) == ("", "")
+        assert [WIDGET in one for one in cell.shown] == [True]
         assert cell.stdout == f"{self.TOTALS}\n"
 
     def test_an_executor_works_while_cells_run(self, kernel: Kernel) -> None:
@@ -282,6 +285,7 @@ class TestFunctions:
             forkmaps.sweep(draw, {"row": [0, 19], "color": ["r", "g"]}, "sweep", values, workers=2)
         """)
         assert (cell.error, cell.stderr) == ("", "")
+        assert [WIDGET in one for one in cell.shown] == [True]
         html = cell.result["text/html"]
         assert html.count("data:image/webp;base64,") == 4
         assert '<a href="sweep/row%3D19/color%3Dg.png"' in html
@@ -302,6 +306,7 @@ class TestFunctions:
         """
         cell = kernel.run(code + "    print(digest)\n")
         assert (cell.error, cell.stderr) == ("", "")
+        assert [WIDGET in one for one in cell.shown] == [True]
         names = dict(here)
         exec(textwrap.dedent(code), names)
         assert cell.stdout == f"{names['digest']}\n"
