@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 import warnings
 from pathlib import Path
 
@@ -399,3 +400,11 @@ def test_however_workers_come_into_being_panels_are_the_same(method):
 def test_an_unknown_start_method_is_refused():
     with pytest.raises(PoolError, match='"threads" is not one of'):
         grid(marks, range(4), (2, 2), mp_context="threads")
+
+
+def test_a_grid_can_be_drawn_in_a_thread():
+    drawn = []
+    thread = threading.Thread(target=lambda: drawn.append(grid(marks, range(2), (1, 2))))
+    thread.start()
+    thread.join()
+    assert shades(*drawn[0]) == [[0, 1]]

@@ -239,6 +239,23 @@ def test_existing_files_are_skipped_on_demand_and_else_drawn_anew(tmp_path):
     assert shades(tmp_path) == {"x=0.png": 3, "x=1.png": 3}
 
 
+def test_a_sweep_that_was_stopped_leaves_nothing_behind_and_can_be_finished(tmp_path):
+    parent = os.getpid()
+
+    def draw(x):
+        if x == 6:
+            os.kill(parent, signal.SIGINT)
+        return shade(x)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(draw, {"x": range(60)}, tmp_path)
+    done = shades(tmp_path)
+    assert 0 < len(done) < 60
+    report = run(lambda x: shade(100), {"x": range(60)}, tmp_path, skip_existing=True)
+    assert (report.skipped, report.figures) == (len(done), 60 - len(done))
+    assert {name: value for name, value in shades(tmp_path).items() if value != 100} == done
+
+
 def test_a_full_disk_stops_the_sweep(tmp_path):
     code = f"""
         import resource, signal, numpy as np
