@@ -109,6 +109,15 @@ def test_a_message_without_room_for_it_is_an_error_and_not_the_end(pair: Pair) -
         messages.receive(pair[1])
 
 
+def test_nothing_is_read_after_what_could_not_be_read(pair: Pair) -> None:
+    reader = Reader()
+    pair[0].sendall(b"?" * messages.HEAD.size + b"".join(pack([b"a message"])))
+    for _ in range(3):
+        with pytest.raises(GarbledError):
+            reader.step(pair[1])
+    assert not reader.messages
+
+
 def test_end_of_file_in_the_middle_is_noticed(pair: Pair) -> None:
     pair[0].sendall(b"".join(pack([pickle.dumps(1)]))[:-1])
     pair[0].close()

@@ -248,6 +248,9 @@ class Crew(Hands[J, R]):
                 self._press(worker)
 
     def _listen(self, worker: Worker[J]) -> None:
+        if worker.verdict is not None:
+            self._ignore(worker.line.channel)  # whatever it still says is too late
+            return
         worker.line.write()
         try:
             if not worker.hung_up and not worker.read():

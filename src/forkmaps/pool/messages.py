@@ -172,12 +172,14 @@ class Reader:
         Raises
         ------
         GarbledError
-            If what came is no message.
+            If what came is no message, or follows on one that could not be read.
         BlockingIOError
             If nothing is there and the socket doesn't wait.
         MemoryError
             If there is no room for the message.
         """
+        if not self._gap:  # the message before was none, or too large: nobody knows where the next one begins
+            raise GarbledError
         try:
             count = channel.recv_into(self._gap)
         except ConnectionError:  # it died before it had read all that we sent
