@@ -23,8 +23,9 @@ from forkmaps.raster.band import Band
 from forkmaps.raster.cells import Cells
 from forkmaps.raster.crs import known_crs, turn_of
 from forkmaps.raster.curvilinear import CurvilinearGrid
+from forkmaps.raster.ongrid import Grid, OnGrid, grid_of
 from forkmaps.raster.pyramid import Bands, kept_pyramid
-from forkmaps.raster.sampling import CellMap, Plane
+from forkmaps.raster.sampling import Plane
 
 if TYPE_CHECKING:
     import xarray
@@ -32,11 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["Band", "Grid", "Interpolation", "Raster", "Resampling"]
 
 Resampling = Literal["average", "nearest"]
-Grid = AffineGrid | CurvilinearGrid
 Interpolation = Literal["nearest", "linear"]
 
 
-class Raster:
+class Raster(OnGrid):
     """Bands of values on a grid, read-only.
 
     Parameters
@@ -81,7 +81,7 @@ class Raster:
     ) -> None:
         if values.ndim != 3 or 0 in values.shape:
             raise RasterError(f"{source}: an array of (bands, rows, columns) is needed, not {values.shape}")
-        grid = _grid(transform, (values.shape[1], values.shape[2]), crs, source)
+        grid = grid_of(transform, (values.shape[1], values.shape[2]), crs, source)
         bands = tuple(bands) or tuple(Band(i + 1, name, unit) for i in range(len(values)))
         if len(bands) != len(values):
             raise RasterError(f"{source}: {len(values)} bands of values, but {len(bands)} descriptions")
@@ -238,40 +238,6 @@ class Raster:
         """Bytes of the values, their pyramid, and the grid's coordinates where it is curvilinear."""
         return sum(level.nbytes for level in self.levels) + self.grid.nbytes
 
-    @property
-    def transform(self) -> Affine:
-        """(column, row) of a cell's corner to (x, y); RasterError on a curvilinear grid."""
-        if isinstance(self.grid, CurvilinearGrid):
-            raise RasterError(f"{self.source}: a curvilinear grid has no transform; it has cell_centers()")
-        return self.grid.transform
-
-    @property
-    def x(self) -> NDArray[np.float64]:
-        """Return x of the cell centers, (columns,); of the first row where the grid is rotated."""
-        return self.grid.x
-
-    @property
-    def y(self) -> NDArray[np.float64]:
-        """Return y of the cell centers, (rows,); of the first column where the grid is rotated."""
-        return self.grid.y
-
-    def cell_centers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return x and y of all cell centers, (rows, columns) each, in the raster's CRS: the meshgrid."""
-        return self.grid.cell_centers()
-
-    def outline(self, points: int = 33) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return x, y (in the raster's CRS) of `points` x `points` places from edge to edge of the grid."""
-        return self.grid.outline(points)
-
-    @property
-    def is_rectilinear(self) -> bool:
-        """Whether rows and columns run along x and y, evenly."""
-        return self.grid.is_rectilinear
-
-    def contains(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which places, in the raster's CRS, lie on its grid; infinite ones don't."""
-        return self.grid.contains(x, y)
-
     def to_xarray(self) -> xarray.DataArray:
         """Return the values as a DataArray (band, y, x) on the same read-only memory, CRS in `rio.crs`."""
         from forkmaps.raster.toxarray import to_xarray
@@ -317,16 +283,6 @@ class Raster:
         """Return the index into `levels` of the one that a view is sampled from."""
         return self.level_for(1 / self.cell_map(view, projection).largest_cell)
 
-    def cell_map(self, view: View, projection: MapProjection) -> CellMap:
-        """Return which cells of the grid lie under a view's pixels."""
-        return self.grid.cell_map(view, projection, self.crs_text)
-
-    def warm(self, projection: MapProjection) -> None:
-        """Make what sampling in a projection needs, and what can be kept: before workers are forked."""
-        projection.inverse(self.crs_text)(0.0, 0.0)
-        if isinstance(self.grid, CurvilinearGrid):
-            self.grid.mapped(projection, self.crs_text)
-
     def level_for(self, cells_per_pixel: float) -> int:
         """Return the coarsest level that has no cell larger than a pixel, from the fewest that one has."""
         if not 1 < cells_per_pixel < np.inf:
@@ -337,20 +293,6 @@ class Raster:
         rows, columns = self.shape
         values = self.levels[level][band]
         return Cells(values, rows / 2**level, columns / 2**level, self.around(level), self.grid.is_closed)
-
-    def around(self, level: int) -> float | None:
-        """Columns of a level that go once around the earth, where columns are longitudes."""
-        return self.grid.around(level)
-
-
-def _grid(where: Affine | CurvilinearGrid, shape: tuple[int, int], crs: pyproj.CRS, source: str) -> Grid:
-    if isinstance(where, CurvilinearGrid):
-        if where.shape != shape:
-            raise RasterError(f"{source}: coordinates of {where.shape} cells, but values of {shape}")
-        return where
-    if where.is_degenerate:
-        raise RasterError(f"{source}: the transform {tuple(where)[:6]} maps all cells to one line")
-    return AffineGrid(where, shape, turn_of(crs))
 
 
 _TEXTS = ("name", "unit", "source", "resampling")
