@@ -217,8 +217,8 @@ def test_what_is_made_for_the_maps_projection_travels_with_it(tmp_path, monkeypa
     """Saved, opened and pickled: no other process has to project the grid again."""
     shared = SharedData(raster_of(*WEATHER), {}, MapProjection(LAMBERT))
     seen = view(-1e6, 1e6, -6e5, 6e5)
-    wanted = shared.raster.sample(seen, shared.projection)
     shared.save(tmp_path)
+    wanted = shared.raster.sample(seen, shared.projection)
     for again in (SharedData.open(tmp_path), pickle.loads(pickle.dumps(shared))):
         monkeypatch.setattr("forkmaps.raster.mapped.MappedGrid.of", None)
         assert np.array_equal(again.raster.sample(seen, again.projection), wanted, equal_nan=True)

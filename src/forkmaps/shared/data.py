@@ -135,6 +135,7 @@ class SharedData:
         ProjectionError
             The projection is of a class of the user's own, which can't be stored.
         """
+        self.warm()
         write_folder(Content(self.rasters, self.features, self.projection), Path(folder))
 
     @classmethod
