@@ -21,10 +21,12 @@ from forkmaps import batch
 from forkmaps.batch import Run, draw_maps
 from forkmaps.cache import NoCache
 from forkmaps.errors import ForkUnsafe
+from forkmaps.maps import render_maps
 from forkmaps.mapset import read_mapset
 from forkmaps.plan import Plan
 from forkmaps.pool.tasks import memory_of
 from forkmaps.progress import Progress
+from forkmaps.report import Report
 from forkmaps.shared import SharedData, set_shared_data
 from small import SET, make_set
 
@@ -198,3 +200,34 @@ def test_p15_in_a_thread_of_another_program_maps_are_drawn_without_forks_from_it
     expected = contents(plan)
     assert draw_maps(shared, plan, Run(workers=2, force=True)).maps == 10
     assert contents(plan) == expected
+
+
+@pytest.mark.slow
+def test_p15_in_a_thread_of_another_program_workers_draw_what_they_draw_for_the_main_thread(
+    planned: Planned, tmp_path: Path
+) -> None:
+    shared, plan = planned(6, "unused")
+    regions, color = [one.job.region for one in plan.maps], "red"
+    reports: list[Report] = []
+
+    def draw(folder: Path) -> None:
+        reports.append(
+            render_maps(
+                shared,
+                regions,
+                lambda axes, shared, region: axes.set_title(region.name, color=color),
+                out=folder,
+                style=plan.style,
+                workers=2,
+                show_progress=False,
+            )
+        )
+
+    thread = threading.Thread(target=draw, args=(tmp_path / "thread",))
+    thread.start()
+    thread.join()
+    draw(tmp_path / "main")
+    assert [(report.maps, report.failed) for report in reports] == [(6, 0), (6, 0)]
+    for one in regions:
+        in_thread, in_main = (tmp_path / folder / f"{one.name}.png" for folder in ("thread", "main"))
+        assert in_thread.read_bytes() == in_main.read_bytes()
