@@ -208,6 +208,19 @@ class TestMaps:
         """)
         assert shown.stdout == "3.0 3.0 success\n"
 
+    def test_a_map_that_fails_is_told_once_below_the_bar(self, kernel: Kernel) -> None:
+        cell = kernel.run("""
+            def fails(axes, shared, region):
+                if region.name == "north":
+                    raise ValueError("no station")
+
+            forkmaps.render_maps(shared, REGIONS, fails, out="failing", style=STYLE, workers=2)
+        """)
+        assert (cell.error, cell.stdout) == ("", "")
+        (line,) = cell.stderr.splitlines()
+        assert line.startswith('failed: region "north", band 1: ValueError: no station (')
+        assert "<summary>ValueError: no station</summary>" in cell.result["text/html"]
+
     def test_what_is_returned_shows_itself(self, kernel: Kernel) -> None:
         cell = kernel.run("forkmaps.render_maps(shared, REGIONS, out='shown', style=STYLE, workers=1)")
         html = cell.result["text/html"]

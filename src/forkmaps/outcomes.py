@@ -156,7 +156,8 @@ class Outcomes:
         if len(self.failures) <= _SHOWN:
             self._bar.message(f"failed: {failure}")
         trace = f"\n{traceback}" if traceback else ""
-        _log.error("failed: %s%s", failure, trace, extra={"region": failure.region, "shown": True})
+        if _log.hasHandlers():  # else logging itself would print it, beside what the progress shows
+            _log.error("failed: %s%s", failure, trace, extra={"region": failure.region, "shown": True})
         self.manifest.record_failed(
             planned.path,
             message,
