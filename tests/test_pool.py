@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -690,3 +691,17 @@ def test_a_signal_at_the_moment_of_the_fork_loses_no_worker(monkeypatch: pytest.
 def test_answers_arrive_as_they_were_given() -> None:
     for answer in (answers.Ready(), answers.Returned([b"x"], 1.0), answers.Raised("a", "b", 1.0, last=True)):
         assert answers.read_answer(answers.parts_of(answer)) == answer
+
+
+def test_a_selector_that_can_not_wait_for_nothing_is_never_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    class LikeOnWindows(selectors.SelectSelector):
+        def select(self, timeout: float | None = None) -> Any:
+            if not self.get_map():
+                raise OSError(10022, "an invalid argument was supplied")
+            return super().select(timeout)
+
+    monkeypatch.setattr(selectors, "PollSelector", LikeOnWindows)
+    monkeypatch.setattr(os, "pidfd_open", no_pidfd)
+    with Pool(lambda n: n if n else os._exit(1), workers=2, attempts=1) as pool:
+        assert [outcome.job for outcome in pool.run([])] == []
+        assert sorted(outcome.job for outcome in pool.run(range(6))) == list(range(6))

@@ -173,7 +173,7 @@ class Client(Hands[J, R]):
 
     def _look(self, patience: float | None) -> None:
         """Wait for something to happen, so many seconds at most, and note what it means."""
-        self._selector.select(patience)
+        self._stirred(patience)
         supervisor = self._supervisor
         if supervisor is None:
             return

@@ -237,7 +237,7 @@ class Crew(Hands[J, R]):
 
     def _look(self, patience: float | None) -> None:
         """Wait for something to happen, so many seconds at most, and note what it means."""
-        stirred = {key.data for key, _ in self._selector.select(patience)}
+        stirred = self._stirred(patience)
         for worker in tuple(self.workers):
             gone = worker.gone()  # asked first: all that a dead worker ever sent is there to be read
             if gone or worker in stirred:
@@ -385,6 +385,6 @@ class Crew(Hands[J, R]):
             self._ignore(worker.line.channel)
         end = time.monotonic() + seconds
         while self.workers and (left := end - time.monotonic()) > 0:
-            self._selector.select(min(left, POLL_INTERVAL))
+            self._stirred(min(left, POLL_INTERVAL))
             for worker in [worker for worker in self.workers if worker.gone()]:
                 self._strike_off(worker)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import selectors
 import socket
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -121,6 +122,13 @@ class Hands(ABC, Generic[J, R]):
     def close(self) -> None:
         """Let go of what is still held when nobody is there any more."""
         self._selector.close()
+
+    def _stirred(self, patience: float | None) -> set[Any]:
+        """Wait for something to happen, so many seconds at most; return the data of what is concerned."""
+        if not self._selector.get_map():  # Windows can't wait for nothing
+            time.sleep(patience or 0.0)
+            return set()
+        return {key.data for key, _ in self._selector.select(patience)}
 
     def _register(self, file: socket.socket | int | None, data: object) -> None:
         if file is not None:

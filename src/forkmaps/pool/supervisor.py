@@ -144,8 +144,8 @@ class Supervisor:
         self._crew.begin(())
         try:
             while self._listen():
+                self._settle()  # before new jobs are given, each of which may be the one that kills us
                 self._crew.advance()
-                self._settle()
                 self._crew.watch(self._line.channel, writing=self._line.writing)
                 self._crew.attend()
                 self._line.write()
