@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import psutil
 import pyproj
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
@@ -22,7 +23,11 @@ from forkmaps.cache import AnyCache
 from forkmaps.errors import RasterError
 from forkmaps.raster import Raster, Resampling
 from forkmaps.raster.bands import choose_bands
+from forkmaps.raster.crs import turn_of
+from forkmaps.raster.curvilinear import CurvilinearGrid
 from forkmaps.raster.gdal import opened
+from forkmaps.raster.geolocation import cell_centers
+from forkmaps.raster.placing import placed
 from forkmaps.raster.tags import dataset_name, describe_bands
 
 _MEMORY_SHARE = 0.8
@@ -59,7 +64,8 @@ def read_raster(
     Parameters
     ----------
     path : path
-        Any format of rasterio's GDAL: GeoTIFF, COG, GRIB2, NetCDF ...
+        Any format of rasterio's GDAL: GeoTIFF, COG, GRIB2, NetCDF (also with 2-D coordinates, as CF's
+        attribute `coordinates` names them) ...
     bands : sequence of int or str, or "all"
         Which bands: by number (from 1), name, or valid time (ISO 8601, UTC).
     variable : str
@@ -90,7 +96,7 @@ def read_raster(
     """
     with opened(path, variable=variable, allow_references=allow_references) as dataset:
         _check(dataset, path)
-        grid_crs = _crs(dataset, crs, path)
+        where, grid_crs = _placed(dataset, crs, path)
         described = describe_bands(dataset, name=name, unit=unit)
         if bands != "all":
             described = choose_bands(described, bands, str(path))
@@ -98,11 +104,11 @@ def read_raster(
         colors = dataset.colorinterp
         has_palette = any(colors[number - 1] is ColorInterp.palette for number in numbers)
         values = _read(dataset, numbers, scale, offset, path)
-        transform, own_name = dataset.transform, dataset_name(dataset, described, path)
+        own_name = dataset_name(dataset, described, path)
     return Raster(
         values,
         grid_crs,
-        transform,
+        where,
         bands=described,
         name=name or own_name,
         unit=described[0].unit,
@@ -117,11 +123,21 @@ def _check(dataset: Any, path: str | Path) -> None:
         raise RasterError(f"{path}: has no bands (GDAL reads it as {dataset.driver})")
     if any("complex" in dtype for dtype in dataset.dtypes):
         raise RasterError(f"{path}: holds complex numbers ({dataset.dtypes[0]}); convert them to real ones")
+
+
+def _placed(dataset: Any, crs: str | None, path: str | Path) -> tuple[Affine | CurvilinearGrid, pyproj.CRS]:
+    """Return where the cells lie, and in which CRS."""
+    centers = cell_centers(dataset, crs, path)
+    if centers is not None:
+        turn = turn_of(centers.crs)
+        return placed((dataset.height, dataset.width), centers.x, centers.y, turn, str(path)), centers.crs
     if dataset.transform.is_identity:
         raise RasterError(
             f"{path}: has no georeference (no transform from cells to coordinates); write one into the file, "
-            f"for instance with gdal_translate -a_ullr"
+            "for instance with gdal_translate -a_ullr; of a NetCDF file with a longitude and a latitude for "
+            "each cell, name them in the variable's attribute coordinates"
         )
+    return dataset.transform, _crs(dataset, crs, path)
 
 
 def _crs(dataset: Any, crs: str | None, path: str | Path) -> pyproj.CRS:
