@@ -41,13 +41,15 @@ def model(tmp_path):
         attrs = {"units": "K", "long_name": "Sea temperature"} | ({"coordinates": named} if named else {})
         data = dict.fromkeys(fields, (("time", "y", "x"), field, attrs))
         for name, values, way in zip(("lon", "lat"), lonlat[:, order], ("east", "north"), strict=True):
-            about = {"units": f"{unit}_{way}", "_FillValue": fill}
+            about = {"units": f"{unit}_{way}"}
             data[name] = (("y", "x"), values, about)
             if over_time:
                 data[name] = (("time", "y", "x"), np.stack([values] * 2), about)
         times = np.array(["2024-03-01T06", "2024-03-01T12"], "datetime64[ns]")
         path = tmp_path / "model.nc"
-        xarray.Dataset(data, {"time": times}).to_netcdf(path, engine="scipy")
+        xarray.Dataset(data, {"time": times}).to_netcdf(
+            path, engine="scipy", encoding={name: {"_FillValue": fill} for name in ("lon", "lat")}
+        )
         return path
 
     return write
