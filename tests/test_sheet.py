@@ -15,6 +15,7 @@ from forkmaps.errors import DrawingError, OutputError, PoolError
 from forkmaps.mapset import read_mapset
 from forkmaps.plotter import plotter_of
 from forkmaps.raster import Band
+from forkmaps.regions import Region
 from forkmaps.render import Renderer
 from forkmaps.sheet import ContactSheet, contact_sheet
 from forkmaps.sheet.arrangement import Arrangement, cell_style
@@ -113,6 +114,20 @@ def test_regions_are_rows_and_bands_are_columns(loaded):
     upright = [label.text for label in page.labels if label.upright]
     assert upright == ["The north", "The south"]
     assert [text.split(",")[0] for text in level] == ["hour 1", "hour 2", "hour 3"]
+
+
+def test_regions_of_one_name_have_a_map_each(loaded):
+    shared, plan = loaded
+    twins = many(some(plan, bands=1), 2)
+    jobs = [
+        dataclasses.replace(
+            one.job, region=Region("Washington", one.job.region.extent, fields={"state": state})
+        )
+        for one, state in zip(twins.maps, ("Ohio", "Utah"), strict=True)
+    ]
+    table = Table.of(shared, jobs)
+    assert [table.cells[place].region.fields["state"] for place in sorted(table.cells)] == ["Ohio", "Utah"]
+    assert table.regions == ("Washington", "Washington")
 
 
 @pytest.mark.parametrize(("regions", "bands", "count"), [(2, 3, 5), (1, 3, 3), (2, 1, 2)])

@@ -56,13 +56,13 @@ class Table:
                 f"contact_sheet: the maps are {found}; a sheet has one color bar: choose one raster"
             )
         raster = shared.raster_named(rasters.pop())
-        rows = {name: row for row, name in enumerate(dict.fromkeys(job.region.name for job in jobs))}
+        # By region, not by its name, which several may have.
+        rows = {region: row for row, region in enumerate(dict.fromkeys(job.region for job in jobs))}
         columns = {band: column for column, band in enumerate(dict.fromkeys(job.band for job in jobs))}
-        titles = {job.region.name: job.region.title or job.region.name for job in jobs}
         shown = tuple(raster.bands[band] for band in columns)
         return cls(
-            cells={(rows[job.region.name], columns[job.band]): job for job in jobs},
-            regions=tuple(titles[name] for name in rows),
+            cells={(rows[job.region], columns[job.band]): job for job in jobs},
+            regions=tuple(region.title for region in rows),
             bands=_band_labels(shown),
             raster=raster,
             shown=shown,
