@@ -166,3 +166,16 @@ def test_goes_into_vector_files(shared, format):
     assert len(content) > len(renderer_of(shared, COLORED).vector(Job(PLAINS), format)) + 500
     with_it.picture(Job(NORTH))
     assert with_it.vector(Job(PLAINS), format) == content
+
+
+def test_what_a_function_left_on_the_figure_when_it_failed_is_not_on_the_next_map(shared):
+    def draw(axes, shared, region):
+        axes.figure.text(0.5, 0.5, f"beside {region.name}")
+        if region is PLAINS:
+            raise ValueError("no wind here")
+
+    renderer = renderer_of(shared, BARE, {}, draw)
+    with pytest.raises(ValueError, match="no wind"):
+        renderer.vector(Job(PLAINS), "svg")
+    alone = renderer_of(shared, BARE, {}, draw).vector(Job(NORTH), "svg")
+    assert renderer.vector(Job(NORTH), "svg") == alone

@@ -70,13 +70,16 @@ class MapAxes:
         The map keeps its place and its limits, whatever the function does to them.
         """
         before = {id(artist) for artist in self._standing()}
-        with mpl.rc_context():
-            draw(self.axes)
+        try:
+            with mpl.rc_context():
+                draw(self.axes)
+        finally:
+            # Also of a function that failed: what it left on the figure must not be on the next map.
+            self._own = [artist for artist in self._standing() if id(artist) not in before]
         self.axes.set_position(self._place)
         self._set_limits(view)
         canvas: Any = self._figure.canvas  # which has no types
         self.axes.patch.draw(canvas.get_renderer())  # sets the clip path, and shows nothing
-        self._own = [artist for artist in self._standing() if id(artist) not in before]
         return self._taken_title()
 
     @property
