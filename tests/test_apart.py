@@ -3,13 +3,14 @@
 import signal
 import subprocess
 
+import cartopy.crs as ccrs
 import numpy as np
 import pytest
 
 import forkmaps.features
 from forkmaps.cache import Cache, NoCache
 from forkmaps.errors import FeatureError
-from forkmaps.projection import projection_from_text
+from forkmaps.projection import MapProjection, projection_from_text
 from forkmaps.shared import apart
 from forkmaps.shared.recipe import Boundary
 
@@ -89,3 +90,20 @@ def test_an_interrupt_ends_the_processes(layer, cache, monkeypatch):
         apart.prepare_apart({"a": Boundary(layer), "b": Boundary(layer)}, PROJECTION, cache)
     monkeypatch.undo()
     assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
+
+
+def test_what_cannot_travel_is_prepared_here(layer, cache):
+    class Own(ccrs.LambertConformal):
+        """A class that no other process can find."""
+
+    boundary = Boundary(layer)
+    apart.prepare_apart({"squares": boundary}, MapProjection(Own()), cache)
+    assert boundary.read("squares", MapProjection(Own()), cache).vertices
+
+
+@pytest.mark.parametrize("program", ["/no/such/program", "/bin/true"], ids=["not there", "ends at once"])
+def test_a_process_that_reads_no_order_is_done_without(layer, cache, monkeypatch, program):
+    monkeypatch.setattr(apart.sys, "executable", program)
+    large = Boundary(layer, where="no = 1 OR " * 20_000 + "no = 2")
+    apart.prepare_apart({"squares": large}, PROJECTION, cache)
+    assert Boundary(layer).read("squares", PROJECTION, cache).vertices

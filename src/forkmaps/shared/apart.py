@@ -12,6 +12,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,9 @@ def prepare_apart(boundaries: Mapping[str, Boundary], projection: MapProjection,
     running: list[subprocess.Popen[bytes]] = []
     try:
         for name, boundary in wanted.items():
-            running.append(_start(pickle.dumps((boundary, name, projection, cache))))
+            # What can't travel, or no process that starts, only takes longer.
+            with suppress(OSError, pickle.PicklingError, AttributeError, TypeError):
+                running.append(_start(pickle.dumps((boundary, name, projection, cache))))
         for process in running:
             process.wait()
     finally:
@@ -63,8 +66,13 @@ def _start(order: bytes) -> subprocess.Popen[bytes]:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
     assert process.stdin is not None, "it was asked for"
-    with process.stdin as stdin:
-        stdin.write(order)
+    try:
+        with process.stdin as stdin:
+            stdin.write(order)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
     return process
 
 
