@@ -4,6 +4,7 @@ import pytest
 
 from forkmaps.errors import OutputError, RegionError, StyleError
 from forkmaps.mapset import read_mapset
+from forkmaps.plan import plan_maps
 from small import REGIONS, SET, make_set
 
 
@@ -66,3 +67,9 @@ def test_a_field_without_a_column_is_refused_with_those_there_are(tmp_path):
             SET.replace('title = "{region.title}"', 'title = "{region.stat}"'),
             "name,west,east,south,north,state\nn,-104,-96,42,46,KS\n",
         )
+
+
+def test_no_regions_are_told(tmp_path):
+    shared, _ = read_mapset(make_set(tmp_path, SET)).load()
+    with pytest.raises(RegionError, match="there are no regions"):
+        plan_maps(shared, [], folder=tmp_path)

@@ -110,12 +110,14 @@ def plan_maps(
     RasterError
         There is no raster of such a name.
     RegionError
-        Regions lie outside of the raster.
+        There are none, or some lie outside of the raster.
     StyleError
         A template has a field that the region list has no column for, or the picture is too small for a map.
     OutputError
         Two pictures would have one file.
     """
+    if not regions:
+        raise RegionError("there are no regions; at least one is needed")
     style, folder, template = style or Style(), Path(folder), file_template(file)
     plotter = None if draw is None else plotter_of(draw)
     Layout.of(style)
