@@ -236,6 +236,21 @@ class TestFromXarray:
         assert np.array_equal(back["lon"], lon)
         assert np.array_equal(Raster.from_xarray(back).grid.center_y, lat)
 
+    def test_longitudes_and_latitudes_given_anew_for_each_time(self):
+        lon, lat = np.meshgrid(LON, LAT)
+        lon = lon + 0.1 * lat
+        lon[0, 0] = lat[0, 0] = np.nan
+        dims = ("Time", "south_north", "west_east")
+        coords = {"XLONG": (dims, np.stack([lon, lon])), "XLAT": (dims, np.stack([lat, lat]))}
+        given = array(np.stack([VALUES, -VALUES]), dims, coords)
+        raster = Raster.from_xarray(given)
+        assert value_at(raster, lon[7, 9], lat[7, 9], band=1) == -VALUES[7, 9]
+        assert given["XLONG"].ndim == 3
+        moved = given.assign_coords(XLONG=(dims, np.stack([lon, lon + 1])))
+        with pytest.raises(RasterError, match=r"cells move, as XLONG .* array\.isel\(Time=0\)"):
+            Raster.from_xarray(moved)
+        assert value_at(Raster.from_xarray(moved.isel(Time=1)), lon[7, 9] + 1, lat[7, 9]) == -VALUES[7, 9]
+
     def test_a_projected_grid_with_a_crs_is_taken_before_its_longitudes(self):
         lon, lat = np.meshgrid(LON, LAT)
         coords = {"x": np.arange(40) * 1e4, "y": np.arange(40) * 1e4}
@@ -251,6 +266,14 @@ class TestFromXarray:
         raster = Raster.from_xarray(array(values, attrs=attrs))
         assert np.isnan(raster.values[0, 0, 0])
         assert raster.values[0, 1, 1] == pytest.approx(41 * 0.1 + 5)
+
+    @pytest.mark.parametrize("attribute", ["_FillValue", "missing_value"])
+    def test_a_fill_value_that_float32_rounds_is_found(self, attribute):
+        values = VALUES.copy()
+        values[0, 0] = 1e20
+        raster = Raster.from_xarray(array(values, attrs={attribute: 1e20}))
+        assert np.isnan(raster.values[0, 0, 0])
+        assert raster.value_range == (VALUES.min() + 1, VALUES.max())
 
     def test_a_round_trip_through_to_xarray_is_the_same_raster(self):
         raster = Raster.from_array(VALUES, x=LON, y=LAT, crs="EPSG:4326", name="Height", unit="m")

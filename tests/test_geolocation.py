@@ -30,7 +30,15 @@ def model(tmp_path):
     import xarray
 
     def write(
-        *, named="lon lat", fields=("sst",), over_time=False, flip=False, unit="degrees", hole=None, fill=NONE
+        *,
+        named="lon lat",
+        fields=("sst",),
+        over_time=False,
+        moves=0.0,
+        flip=False,
+        unit="degrees",
+        hole=None,
+        fill=NONE,
     ):
         i, j = np.mgrid[0:ROWS, 0:COLUMNS]
         lonlat = CORNER[:, None, None] + np.tensordot(STEPS, [i, j], 1)
@@ -44,7 +52,7 @@ def model(tmp_path):
             about = {"units": f"{unit}_{way}"}
             data[name] = (("y", "x"), values, about)
             if over_time:
-                data[name] = (("time", "y", "x"), np.stack([values] * 2), about)
+                data[name] = (("time", "y", "x"), np.stack([values, values + moves]), about)
         times = np.array(["2024-03-01T06", "2024-03-01T12"], "datetime64[ns]")
         path = tmp_path / "model.nc"
         xarray.Dataset(data, {"time": times}).to_netcdf(
@@ -123,3 +131,8 @@ def test_coordinates_in_other_files_are_not_followed(model, other):
     with rasterio.open(f"netcdf:{path}:sst") as dataset:
         assert cell_centers(dataset, None, path) is not None
         assert cell_centers(Lying(dataset), None, path) is None
+
+
+def test_cells_that_move_are_refused(model):
+    with pytest.raises(RasterError, match=r"model\.nc: its cells move, as .*lon.* not the same at all times"):
+        read_raster(model(over_time=True, moves=0.3))

@@ -67,6 +67,7 @@ def content_of(array: Any, *, crs: Any, name: str | None, unit: str | None, sour
     RasterError
         Its dimensions or its CRS can't be told.
     """
+    array = _with_still_coordinates(array, source)
     x, y = _coordinates(array, source)
     down, across = _spatial_dims(x, y)
     others = [dim for dim in array.dims if dim not in (down, across)]
@@ -85,6 +86,24 @@ def content_of(array: Any, *, crs: Any, name: str | None, unit: str | None, sour
         own_name,
         own_unit,
     )
+
+
+def _with_still_coordinates(array: Any, source: str) -> Any:
+    """Return an array with two-dimensional longitudes and latitudes where it has some for each time (WRF).
+
+    Raises RasterError where they differ.
+    """
+    for name, given in array.coords.items():
+        if given.ndim > 2 and _is_lonlat(given):
+            first = given.isel(dict.fromkeys(given.dims[:-2], 0), drop=True)
+            if not ((given == first) | (given.isnull() & first.isnull())).all():
+                dims = ", ".join(map(str, given.dims[:-2]))
+                raise RasterError(
+                    f"{source}: its cells move, as {name} is not the same all along {dims}; choose one "
+                    f"place, as in array.isel({given.dims[0]}=0)"
+                )
+            array = array.drop_vars(name).assign_coords({name: first})
+    return array
 
 
 def _is_plain(array: Any) -> bool:
@@ -253,12 +272,19 @@ def _at(array: Any, name: str, place: dict[Any, int]) -> Any:
 # Values
 
 
+def _as_stored(fills: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return fill values as an array of a type can hold them: 1e20 is another number in float32."""
+    given = np.concatenate([np.ravel(fill) for fill in fills])
+    with np.errstate(over="ignore"):
+        return given.astype(dtype) if dtype.kind == "f" and given.dtype.kind in "iuf" else given
+
+
 def _unpacked(values: NDArray[Any], array: Any) -> NDArray[Any]:
     """Return values without what is left of a file's packing: fill values, scale and offset in attributes."""
     fills = [array.attrs[key] for key in ("_FillValue", "missing_value", "nodata") if key in array.attrs]
     scale, offset = (array.attrs.get(key) for key in ("scale_factor", "add_offset"))
     if not fills and scale is None and offset is None:
         return values
-    gaps = np.isin(values, np.concatenate([np.ravel(fill) for fill in fills])) if fills else False
+    gaps = np.isin(values, _as_stored(fills, values.dtype)) if fills else False
     plain = values * float(1.0 if scale is None else scale) + float(offset or 0.0)
     return np.where(gaps, np.nan, plain) if np.any(gaps) or scale is not None or offset else values

@@ -54,7 +54,8 @@ def cell_centers(dataset: Any, crs: str | None, path: str | Path) -> CellCenters
     Raises
     ------
     RasterError
-        `crs` is not one of longitudes and latitudes, or the variables don't fit the dataset.
+        `crs` is not one of longitudes and latitudes, the variables don't fit the dataset, or they change with
+        time, as on a nest that moves.
     """
     tags = dataset.tags(ns="GEOLOCATION")
     if not dataset.transform.is_identity or dataset.driver != _DRIVER or not tags:
@@ -90,7 +91,13 @@ def _variable(tags: dict[str, str], axis: str, shape: tuple[int, int], path: str
                 f"{path}: cells of {shape[0]} rows and {shape[1]} columns, but coordinates {name} of "
                 f"{found[0]} and {found[1]}; correct the variable's attribute coordinates"
             )
-        number = int(tags.get(f"{axis}_BAND", "1"))
-        raw = variable.read(number, masked=True).astype(np.float64)
-        values = raw * variable.scales[number - 1] + variable.offsets[number - 1]
-    return np.asarray(np.ma.filled(values, np.nan))
+        raw = variable.read(1)
+        others = (variable.read(number) for number in variable.indexes[1:])
+        if not all(np.array_equal(raw, other, equal_nan=True) for other in others):
+            raise RasterError(
+                f"{path}: its cells move, as {name} is not the same at all times; write each place's times to "
+                "a file of their own"
+            )
+        values = raw.astype(np.float64) * variable.scales[0] + variable.offsets[0]
+        values[variable.read_masks(1) == 0] = np.nan
+    return np.asarray(values)
