@@ -38,12 +38,13 @@ def model(tmp_path):
         flip=False,
         unit="degrees",
         hole=None,
+        none=NONE,
         fill=NONE,
     ):
         i, j = np.mgrid[0:ROWS, 0:COLUMNS]
         lonlat = CORNER[:, None, None] + np.tensordot(STEPS, [i, j], 1)
         if hole is not None:
-            lonlat[:, *hole] = NONE
+            lonlat[:, *hole] = none
         order = slice(None, None, -1 if flip else 1)
         field = np.stack([100 * i + j, -100 * i - j])[:, order].astype(np.float32)
         attrs = {"units": "K", "long_name": "Sea temperature"} | ({"coordinates": named} if named else {})
@@ -89,9 +90,13 @@ def test_order_and_further_names_in_the_attribute_change_nothing(model):
     assert (sampled(raster) == wanted()).mean() > 0.999
 
 
-@pytest.mark.parametrize("fill", [NONE, None], ids=["stated", "not stated"])
-def test_cells_without_coordinates_are_nowhere(model, fill):
-    raster = read_raster(model(hole=(slice(16, 18), slice(24, 26)), fill=fill))
+@pytest.mark.parametrize("over_time", [False, True])
+@pytest.mark.parametrize(
+    ("none", "fill"), [(NONE, NONE), (NONE, None), (np.nan, np.nan)], ids=["stated", "not stated", "NaN"]
+)
+def test_cells_without_coordinates_are_nowhere(model, none, fill, over_time):
+    hole = (slice(16, 18), slice(24, 26))
+    raster = read_raster(model(hole=hole, none=none, fill=fill, over_time=over_time))
     shown = sampled(raster)
     gaps = np.isnan(shown)
     # Their neighbors lack a corner.

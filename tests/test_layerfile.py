@@ -139,7 +139,7 @@ def test_d7_an_empty_layer_gives_nothing(tmp_path):
     ("name", "hint"),
     [
         ("state.shp", 'did you mean "states.shp"'),
-        ("states.gpkg", "did you mean"),
+        ("states.gpkg", 'did you mean "states.shp"'),
         ("x/y/z.shp", "no such file"),
     ],
 )

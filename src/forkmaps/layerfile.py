@@ -33,6 +33,8 @@ reads other files, or a WFS, which reads the network."""
 _REFERENCES = re.compile(rb"<(OGR\w*DataSource|OGRWFS\w*)|\"(gdal_streamed_alg)\"")
 """What begins a file that GDAL, by merely opening it, would follow to others or to the network."""
 _HEAD = 1024  # bytes by which GDAL chooses the driver
+_SIDECARS = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj", ".xml", ".qmd")
+"""Files beside a .shp, which are no layers for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,10 @@ def read_layer(
 
 
 def _neighbor(path: Path) -> str:
-    """Return "; did you mean ...?" for the file whose name is most like the missing one's."""
+    """Return "; did you mean ...?" for the layer whose name is most like the missing one's."""
     with suppress(OSError, ValueError):
-        return nearest(path.name, [neighbor.name for neighbor in path.parent.iterdir()])
+        there = [file.name for file in path.parent.iterdir() if file.suffix.lower() not in _SIDECARS]
+        return nearest(path.name, there)
     return ""
 
 

@@ -95,8 +95,8 @@ def _variable(tags: dict[str, str], axis: str, shape: tuple[int, int], path: str
         others = (variable.read(number) for number in variable.indexes[1:])
         if not all(np.array_equal(raw, other, equal_nan=True) for other in others):
             raise RasterError(
-                f"{path}: its cells move, as {name} is not the same at all times; write each place's times to "
-                "a file of their own"
+                f"{path}: its cells move, as {name} is not the same at all times; write each place's times "
+                "to a file of their own"
             )
         values = raw.astype(np.float64) * variable.scales[0] + variable.offsets[0]
         values[variable.read_masks(1) == 0] = np.nan
