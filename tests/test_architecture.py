@@ -84,8 +84,8 @@ MAY_IMPORT = {
     },
     "functions": {"errors", "shared", "pool", "progress"},
     "sheet": {
-        *("errors", "output", "projection", "raster", "regions", "shared", "style", "job", "render", "pool"),
-        *("encode", "figures", "plan", "progress"),
+        *("errors", "html", "output", "projection", "raster", "regions", "shared", "style", "job", "render"),
+        *("pool", "encode", "figures", "plan", "progress"),
     },
     "mapset": {"errors", "regions", "projection", "cache", "raster", "shared", "style", "plan"},
     "bundled": set(),

@@ -29,6 +29,7 @@ from forkmaps.projection import MapProjection
 from forkmaps.raster import Band, Raster
 from forkmaps.regions import Extent, Region
 from forkmaps.shared import SharedData, set_shared_data
+from forkmaps.sheet import ContactSheet
 
 SMALL = Style(width=3.0, height=2.4, dpi=50.0, min=0, max=700, title="{region.name} {band.name}")
 PLAINS = {"plains": (-106, -94, 36, 44)}
@@ -203,6 +204,38 @@ class TestResults:
         (failed,) = (row for row in rows if row[0] == "n=2")
         assert "not two" in failed[1]
         assert tree(report._repr_html_()).find(".//a/img").attrib["alt"] == "n=1.png"
+
+    def test_a_contact_sheet_shows_its_pages_and_what_failed(self):
+        page = np.full((900, 3000, 3), 200, np.uint8)
+        page[:, 1500:] = 50
+        sheet = ContactSheet((page,) * 2, 100.0, (EVIL,))
+        html = sheet._repr_html_()
+        first, second = tree(html).findall(".//img")
+        assert (first.attrib["alt"], second.attrib["alt"]) == ("page 1", "page 2")
+        data = base64.b64decode(first.attrib["src"].partition(",")[2])
+        with Image.open(io.BytesIO(data)) as shown:
+            assert shown.size == (1000, 300)
+            assert [round(shown.getpixel((x, 150))[0], -1) for x in (10, 990)] == [200, 50]
+        assert ['<script>"&'] in cells(html)
+        assert len(ContactSheet((page,) * 50, 100.0)._repr_html_()) < 200_000
+        assert repr(sheet) == "<ContactSheet of 2 pages, 3000 x 900 pixels, 1 failed>"
+
+    def test_what_is_said_of_thousands_of_maps_in_a_line_is_short(self, shared):
+        plan = plan_maps(
+            shared,
+            [Region(f"r{n}", Extent(-106, -94, 36, 44)) for n in range(1000)],
+            folder="out",
+            file="{band.number}/{region.name}.png",
+        )
+        assert repr(plan) == "<Plan of maps: 2000 maps in out>"
+        report = render_maps(
+            shared, PLAINS, out="out", style=SMALL, workers=0, show_progress=False, file=FILE
+        )
+        assert re.fullmatch(r"<Report of out: 2 maps in .* 0 failed; raster read .*>", repr(report))
+        swept = sweep(
+            lambda n: Figure(figsize=(1, 1)), {"n": range(3)}, "swept", workers=0, show_progress=False
+        )
+        assert re.fullmatch(r"<SweepReport of swept: 3 figures in .* 0 failed>", repr(swept))
 
 
 FILE = "{region.name}-{band.number}.png"

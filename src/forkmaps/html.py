@@ -14,7 +14,13 @@ from contextlib import suppress
 from html import escape
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
 
 SHOWN_ROWS = 20
 """So many rows of a list are shown."""
@@ -71,6 +77,14 @@ def pictures(paths: Sequence[str | Path]) -> Markup:
     return Markup(f'<div style="display:flex;flex-wrap:wrap;gap:8px">{shown}</div>') if shown else Markup()
 
 
+def image(pixels: NDArray[np.uint8], name: str, *, side: int) -> Markup:
+    """Return (rows, columns, 3 or 4) pixels as a picture that is at most `side` pixels wide and high."""
+    from PIL import Image
+
+    source = _data_uri(Image.fromarray(pixels), side)
+    return Markup(f'<img src="{source}" alt="{escape(name)}" style="display:block">')
+
+
 def link(path: Path, content: str | None = None) -> Markup:
     """Return a link to a file or folder: relative to the notebook's folder where it lies in there."""
     with suppress(ValueError):
@@ -106,7 +120,12 @@ def _thumbnail(path: Path) -> str:
             small = picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError):
         return ""
-    small.thumbnail((_SIDE, _SIDE))
+    return _data_uri(small, _SIDE)
+
+
+def _data_uri(small: Image, side: int) -> str:
+    """Return a picture as a data URI, made smaller where it is wider or higher than `side` pixels."""
+    small.thumbnail((side, side))
     file = io.BytesIO()
     small.save(file, format="WEBP", quality=_QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -51,6 +51,13 @@ class Plan:
     name: str
     plotter: Plotter | None = None
 
+    def __repr__(self) -> str:
+        return f"<Plan of {self.name}: {self._count} in {self.folder}>"
+
+    @property
+    def _count(self) -> str:
+        return "1 map" if len(self.maps) == 1 else f"{len(self.maps)} maps"
+
     def _repr_html_(self) -> str:
         several = len({(one.job.raster, one.job.band) for one in self.maps}) > 1
         rows = (
@@ -62,9 +69,8 @@ class Plan:
             for one in self.maps
         )
         header = ("region", *(("raster", "band (from 0)") if several else ()), "file")
-        count = "1 map" if len(self.maps) == 1 else f"{len(self.maps)} maps"
         return block(
-            f"Plan of {self.name}: {count}",
+            f"Plan of {self.name}: {self._count}",
             facts({"folder": link(self.folder), "drawn by": self.plotter and self.plotter.name}),
             table(header, rows, total=len(self.maps)),
         )

@@ -194,6 +194,9 @@ class Report:
         (Path(self.folder) / REPORT_NAME).unlink(missing_ok=True)
         replace(self, outputs=(), failures=self.failures[:_SHOWN]).write()
 
+    def __repr__(self) -> str:
+        return f"<Report of {self.mapset}: {next(self._lines())}>"
+
     def summary(self) -> str:
         """Return the report as some lines to read."""
         return "\n".join(self._lines())

@@ -12,10 +12,13 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from forkmaps.encode import Picture, encode_png, encode_webp
 from forkmaps.errors import DrawingError, OutputError
+from forkmaps.html import block, image
+from forkmaps.html import table as html_table
 from forkmaps.output import make_folders, write_whole
 from forkmaps.plan import Plan, plan_maps
 from forkmaps.pool.hiring import StartMethod
@@ -30,6 +33,10 @@ from forkmaps.style import Line, Style
 
 __all__ = ["ContactSheet", "contact_sheet"]
 
+_SHOWN_PAGES = 4
+"""So many pages are shown in a notebook, in whose file they stay ..."""
+_SHOWN_SIDE = 1000
+"""... at most so many pixels wide and high."""
 _SHOWN_FAILURES = 20
 """So many maps that failed are named by the warning; one cause can fail all of them."""
 
@@ -51,6 +58,22 @@ class ContactSheet:
     pages: tuple[Picture, ...]
     dpi: float
     failures: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<{self._title}>"
+
+    def _repr_html_(self) -> str:
+        shown = (image(page, f"page {n}", side=_SHOWN_SIDE) for n, page in enumerate(self.pages, start=1))
+        failed = ([failure] for failure in self.failures)
+        listed = html_table(["failed"], failed, total=len(self.failures))
+        return block(self._title, *islice(shown, _SHOWN_PAGES), listed)
+
+    @property
+    def _title(self) -> str:
+        pages = "1 page" if len(self.pages) == 1 else f"{len(self.pages)} pages"
+        sizes = dict.fromkeys(f"{page.shape[1]} x {page.shape[0]}" for page in self.pages)
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        return f"ContactSheet of {pages}, {' and '.join(sizes)} pixels{failed}"
 
     def save(self, path: str | Path) -> tuple[Path, ...]:
         """Write the sheet to a PNG or WebP file; several pages to `name-1.png`, `name-2.png` and so on.

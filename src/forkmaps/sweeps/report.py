@@ -79,16 +79,23 @@ class SweepReport:
     failures: tuple[SweepFailure, ...]
     outputs: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"<SweepReport of {self.folder}: {self._done}>"
+
     def summary(self) -> str:
         """Return the report as some lines to read."""
-        rate = self.figures / self.seconds if self.seconds else 0.0
-        skipped = f"{self.skipped} were there, " if self.skipped else ""
-        done = f"{self.figures} figures in {self.seconds:.1f} s ({rate:.1f} per second)"
-        lines = [f"{done}, {skipped}{self.failed} failed"]
+        lines = [self._done]
         lines += [str(failure) for failure in self.failures[:SHOWN_FAILURES]]
         if self.failed > SHOWN_FAILURES:
             lines.append(f"and {self.failed - SHOWN_FAILURES} more")
         return "\n".join(lines)
+
+    @property
+    def _done(self) -> str:
+        rate = self.figures / self.seconds if self.seconds else 0.0
+        skipped = f"{self.skipped} were there, " if self.skipped else ""
+        done = f"{self.figures} figures in {self.seconds:.1f} s ({rate:.1f} per second)"
+        return f"{done}, {skipped}{self.failed} failed"
 
     def _repr_html_(self) -> str:
         counts = {"drawn": self.figures, "failed": self.failed, "there before": self.skipped}
