@@ -149,6 +149,28 @@ def test_extend_follows_the_colors_beyond():
     assert ColorScale(Style(under="red", over="red"), 0, 1).extend == "both"
 
 
+@pytest.mark.parametrize(
+    ("options", "extend"),
+    [
+        ({}, "neither"),
+        ({"min": -8, "max": 4}, "neither"),
+        ({"min": -7}, "min"),
+        ({"max": 3}, "max"),
+        ({"levels": [-6, 0, 4]}, "min"),
+        ({"levels": [-8, 0, 3]}, "max"),
+        ({"levels": [-6, 0, 3]}, "both"),
+        ({"levels": [-6, 0, 4], "over": "red"}, "both"),
+    ],
+)
+def test_extend_tells_of_values_beyond(options, extend):
+    assert ColorScale(Style(**options), -8.0, 4.0).extend == extend
+
+
+def test_extend_is_not_for_values_that_are_rounded():
+    ends = np.float32([0.1, 0.7])
+    assert ColorScale(Style(min=0.1, max=0.7), *map(float, ends)).extend == "neither"
+
+
 def test_norm_and_cmap_are_matplotlibs():
     scale = ColorScale(Style(levels=[0, 1, 2]), 0, 1)
     assert isinstance(scale.norm, mcolors.BoundaryNorm)

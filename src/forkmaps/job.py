@@ -8,10 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from forkmaps.raster import Raster
 from forkmaps.regions import Region
 from forkmaps.shared import SharedData
-from forkmaps.style import Style
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +40,3 @@ def template_fields(shared: SharedData, job: Job) -> dict[str, Any]:
         "raster.unit": raster.unit,
         "valid_time": band.valid_time,
     }
-
-
-def open_range(raster: Raster, style: Style) -> tuple[float, float]:
-    """Return the raster's least and greatest value, where the style leaves one of the palette's ends open."""
-    if style.levels is None and (style.min is None or style.max is None):
-        return raster.value_range
-    return float("nan"), float("nan")

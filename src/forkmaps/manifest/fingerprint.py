@@ -20,7 +20,6 @@ import pyproj
 from forkmaps import __version__
 from forkmaps.cache import Part, array_digest, key_of
 from forkmaps.features import BoundaryFeature
-from forkmaps.job import open_range
 from forkmaps.manifest.window import Sums, Windows
 from forkmaps.projection import View, view_of
 from forkmaps.raster import Band, Raster
@@ -153,9 +152,9 @@ def _raster(raster: Raster) -> Part:
 
 def _colors(raster: Raster, style: Style) -> Part:
     """Return the colors, as a palette's name may come to mean others, and the values at their ends."""
-    scale = ColorScale(style, *open_range(raster, style))
+    scale = ColorScale(style, *raster.value_range)
     colors = array_digest(np.asarray(scale.cmap(np.arange(-1, scale.cmap.N + 1))))
-    return colors, float(scale.norm.vmin), float(scale.norm.vmax)
+    return colors, float(scale.norm.vmin), float(scale.norm.vmax), scale.extend
 
 
 def _shown_bands(bands: Sequence[Band], style: Style) -> list[Band]:

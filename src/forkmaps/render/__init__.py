@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from forkmaps.errors import FeatureError, nearest
 from forkmaps.figures import VectorFormat, inches, vector_bytes
-from forkmaps.job import Job, open_range, template_fields
+from forkmaps.job import Job, template_fields
 from forkmaps.plotter import Plotter
 from forkmaps.projection import View, view_of
 from forkmaps.raster.sampling import Plane
@@ -203,7 +203,7 @@ class Renderer:
 
     def _look_of(self, raster: str) -> _Look:
         if raster not in self._looks:
-            scale = ColorScale(self.style, *open_range(self.shared.raster_named(raster), self.style))
+            scale = ColorScale(self.style, *self.shared.raster_named(raster).value_range)
             self._looks[raster] = _Look(scale, *self._draw_background(scale))
         return self._looks[raster]
 

@@ -13,7 +13,6 @@ from matplotlib.font_manager import FontProperties
 
 from forkmaps.encode import Picture
 from forkmaps.figures import inches
-from forkmaps.job import open_range
 from forkmaps.render.artists import Caption, quiet_fonts
 from forkmaps.render.colorbar import color_bar
 from forkmaps.sheet.arrangement import Label, Page
@@ -87,5 +86,5 @@ class _Paper:
         def width(label: str) -> float:
             return float(self._agg.get_text_width_height_descent(label, font, False)[0])
 
-        scale = ColorScale(self.style, *open_range(table.raster, self.style))
+        scale = ColorScale(self.style, *table.raster.value_range)
         return color_bar(self.figure, self.style, scale, self.layout, width)

@@ -38,19 +38,20 @@ class ColorScale:
     ----------
     style : Style
     low, high : float
-        The palette's ends where the style leaves them open, in the raster's unit; NaN if there are no values.
+        Least and greatest value, in the raster's unit: the palette's ends where the style leaves them open;
+        NaN if there are no values.
 
     Attributes
     ----------
     norm, cmap : matplotlib's
         For a color bar, and for anybody's own artists.
     extend : "neither", "min", "max" or "both"
-        At which ends the color bar has a point: where the style gives a color for values beyond.
+        At which ends the color bar has a point: where there are values beyond, or the style has a color for
+        them.
     """
 
     def __init__(self, style: Style, low: float, high: float) -> None:
         self.cmap = _cmap(style)
-        self.extend = _extend(style)
         self.norm: Any
         self._index: _Shades | _Steps
         if style.levels is None:
@@ -61,6 +62,7 @@ class ColorScale:
             self.norm = mcolors.BoundaryNorm(style.levels, self.cmap.N)
             self._index = _Steps(style.levels)
             inside = np.asarray(self.norm(np.array(style.levels[:-1])))
+        self.extend = _extend(style, low < np.float32(self.norm.vmin), high > np.float32(self.norm.vmax))
         self._table = _table(self.cmap, inside, style.background)
 
     def colors(self, values: Plane, *, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
@@ -180,10 +182,10 @@ def _cmap(style: Style) -> Any:
     return cmap.with_extremes(**{key: color for key, color in beyond.items() if color is not None})
 
 
-def _extend(style: Style) -> Literal["neither", "min", "max", "both"]:
-    if style.under is not None:
-        return "min" if style.over is None else "both"
-    return "neither" if style.over is None else "max"
+def _extend(style: Style, is_below: bool, is_above: bool) -> Literal["neither", "min", "max", "both"]:
+    if is_below or style.under is not None:
+        return "both" if is_above or style.over is not None else "min"
+    return "max" if is_above or style.over is not None else "neither"
 
 
 def _table(cmap: Any, inside: NDArray[np.integer[Any]], background: str) -> NDArray[np.uint32]:
