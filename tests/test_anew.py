@@ -703,3 +703,27 @@ def test_the_pool_can_be_imported_where_much_of_posix_is_missing() -> None:
             print([outcome.value for outcome in pool.run(["abc"])], chosen("auto", None)[0])
     """)
     assert (done.stdout, done.stderr) == ("[3] spawn\n", "")
+
+
+def log_and_wait(seconds: float) -> float:
+    logging.getLogger("forkmaps.test").warning("begun")
+    time.sleep(seconds)
+    return seconds
+
+
+def log_for_ever(_: object) -> None:
+    while True:
+        log_and_wait(AWHILE / 5)
+
+
+def test_a_job_that_logs_has_as_much_time_as_one_that_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forkmaps.pool.handles.TRANSFER_LIMIT", AWHILE)
+    with Pool(log_and_wait, workers=1, start_method="spawn") as pool:
+        (done,) = pool.run([3 * AWHILE])
+    assert isinstance(done, Done)
+
+
+def test_a_job_that_logs_for_ever_is_stopped_in_time() -> None:
+    with Pool(log_for_ever, workers=1, timeout=2 * AWHILE, start_method="spawn") as pool:
+        (failed,) = pool.run([1])
+    assert failed.message == f"no result after {2 * AWHILE:g} s"

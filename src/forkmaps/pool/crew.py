@@ -187,7 +187,7 @@ class Crew(Hands[J, R]):
         """Return the seconds until a look is due even if nothing happens; None: never."""
         now = time.monotonic()
         looks = (now + POLL_INTERVAL if worker.child.pidfd is None else NEVER for worker in self.workers)
-        due = min((*looks, *(worker.deadline for worker in self.workers), NEVER))
+        due = min((*looks, *(worker.due for worker in self.workers), NEVER))
         return None if due == NEVER else max(0.0, due - now)
 
     # More workers
@@ -244,7 +244,7 @@ class Crew(Hands[J, R]):
                 self._listen(worker)
             if gone:
                 self._bury(worker)
-            elif time.monotonic() >= worker.deadline:
+            elif time.monotonic() >= worker.due:
                 self._press(worker)
 
     def _listen(self, worker: Worker[J]) -> None:

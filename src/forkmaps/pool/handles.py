@@ -46,7 +46,7 @@ class Handle:
     hung_up
         Whether it has closed its socket.
     deadline
-        When it is judged overdue (`time.monotonic`).
+        When it is overdue (`time.monotonic`).
     killed
         Whether it was killed.
     """
@@ -125,8 +125,15 @@ class Worker(Handle, Generic[J]):
         self.verdict: tuple[Cause, str] | None = None
         self.jobs = 0
         self.memory: Memory | None = None
-        self._looked = time.monotonic()
+        self._looked = self._heard = time.monotonic()
         self._at_first: float | None = None
+
+    @property
+    def due(self) -> float:
+        """When it is judged overdue: by its deadline, but not while it is sending and goes on."""
+        if self.line.halfway and not self.hung_up and self.verdict is None:
+            return self._heard + TRANSFER_LIMIT
+        return self.deadline
 
     @property
     def idle(self) -> bool:
@@ -141,7 +148,7 @@ class Worker(Handle, Generic[J]):
 
     def read(self) -> bool:
         """Take what it has sent so far; False at end of file. Raises `GarbledError`, `MemoryError`."""
-        return self.line.read(self._extend_deadline)
+        return self.line.read(self._note_heard)
 
     def answers(self) -> Iterator[Answer]:
         """Yield the whole answers among what was read. Raises `GarbledError` for bytes that are none."""
@@ -166,10 +173,8 @@ class Worker(Handle, Generic[J]):
             return "error", "out of memory: the worker had not even enough left to say where"
         return "died", str(self.exit)
 
-    def _extend_deadline(self) -> None:
-        """Grant it time: who is sending has kept its deadline, and from then on only has to go on."""
-        if self.verdict is None:
-            self.deadline = time.monotonic() + TRANSFER_LIMIT
+    def _note_heard(self) -> None:
+        self._heard = time.monotonic()
 
 
 @contextmanager
