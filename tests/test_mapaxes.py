@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from forkmaps.features import BoundaryFeature
 from forkmaps.plotter import plotter_of
-from forkmaps.projection import MapProjection
+from forkmaps.projection import MapProjection, view_of
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
 from forkmaps.render import Job, Renderer
@@ -179,3 +179,24 @@ def test_what_a_function_left_on_the_figure_when_it_failed_is_not_on_the_next_ma
         renderer.vector(Job(PLAINS), "svg")
     alone = renderer_of(shared, BARE, {}, draw).vector(Job(NORTH), "svg")
     assert renderer.vector(Job(NORTH), "svg") == alone
+
+
+@pytest.mark.parametrize("crs", ["OGC:CRS84", "EPSG:5070"])
+def test_what_is_drawn_at_the_rasters_coordinates_lies_on_it(crs):
+    wide = {"OGC:CRS84": (1.0, -110.0, 50.0), "EPSG:5070": (1e5, -1.5e6, 3e6)}
+    cell, west, north = wide[crs]
+    values = np.full((1, 20, 30), np.nan, np.float32)
+    values[0, 8:12, 12:18] = 1.0
+    raster = Raster(values, pyproj.CRS(crs), Affine(cell, 0, west, 0, -cell, north))
+    data = SharedData(raster, {}, MapProjection(CONIC))
+
+    def draw(axes, shared, region):
+        block = shared.in_view(axes)[0].fillna(0)
+        axes.contourf(block.x, block.y, block, [0.5, 2], colors=["red"], transform=shared.crs)
+
+    renderer = renderer_of(data, Style(**SIZE, min=0, max=2, frame=0), draw=draw)
+    region = Region("plains", Extent(-110, -85, 30, 50))
+    red = renderer.layout.map.of((renderer.picture(Job(region)) == (255, 0, 0, 255)).all(axis=2))
+    seen = raster.sample(view_of(region, data.projection, renderer.layout.map_size), data.projection) == 1
+    assert seen.sum() > 300
+    np.testing.assert_allclose(np.argwhere(red).mean(axis=0), np.argwhere(seen).mean(axis=0), atol=1.5)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import cartopy.crs as ccrs
 import numpy as np
 import pyproj
 from affine import Affine
@@ -232,6 +233,11 @@ class Raster(OnGrid):
     def shape(self) -> tuple[int, int]:
         """Rows, columns."""
         return self.values.shape[1], self.values.shape[2]
+
+    @property
+    def cartopy_crs(self) -> ccrs.CRS:
+        """The CRS as cartopy has it, for the `transform` of what is drawn at the raster's coordinates."""
+        return ccrs.PlateCarree() if self.crs.is_geographic else ccrs.Projection(self.crs)
 
     @property
     def nbytes(self) -> int:

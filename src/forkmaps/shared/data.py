@@ -205,7 +205,7 @@ class SharedData:
         -------
         (band, y, x) DataArray
             float32, read-only; means of blocks of cells where these are smaller than pixels. `x` and `y` are
-            in the raster's CRS.
+            in the raster's CRS: draw with `transform=shared.crs`, or the named raster's `cartopy_crs`.
 
         Raises
         ------
@@ -232,6 +232,11 @@ class SharedData:
     def y(self) -> NDArray[np.float64]:
         """The first raster's meshgrid's y, (rows, columns), in its CRS: a view that takes no memory."""
         return self.raster.cell_centers()[1]
+
+    @property
+    def crs(self) -> ccrs.CRS:
+        """The first raster's CRS as cartopy has it: the `transform` of what is drawn at its coordinates."""
+        return self.raster.cartopy_crs
 
     @property
     def nbytes(self) -> int:
