@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import types
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -330,3 +331,30 @@ def test_two_at_once_do_not_hinder_each_other() -> None:
 def test_no_workers_are_refused() -> None:
     with pytest.raises(PoolError, match="at least 1"):
         ForkExecutor(workers=0)
+
+
+def test_a_call_may_fill_parameters_that_it_would_be_given() -> None:
+    def told(shared: Any, n: int = 0) -> Any:
+        return shared, n
+
+    with ForkExecutor("data", workers=1) as executor:
+        calls = executor.submit(told), executor.submit(told, "mine", 1), executor.submit(told, shared="named")
+        assert [call.result(timeout=30) for call in calls] == [("data", 0), ("mine", 1), ("named", 0)]
+
+
+def test_a_worker_keeps_nothing_of_the_calls_that_it_did() -> None:
+    def bound(data: np.ndarray) -> Any:
+        return lambda: data.nbytes
+
+    def living() -> int:
+        gc.collect()
+        return sum(isinstance(one, np.ndarray) and one.nbytes == 123_456 for one in gc.get_objects()) + sum(
+            isinstance(one, types.CellType) and getattr(one.cell_contents, "nbytes", 0) == 123_456
+            for one in gc.get_objects()
+        )
+
+    with ForkExecutor(workers=1) as executor:
+        before = executor.submit(living).result(timeout=30)
+        for _ in range(3):
+            executor.submit(bound(np.zeros(123_456, np.uint8))).result(timeout=30)
+        assert executor.submit(living).result(timeout=30) == before

@@ -6,7 +6,6 @@ import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,10 @@ from forkmaps.pool.workers import pickled_result
 from forkmaps.shared import SharedData, set_shared_data
 
 GIVEN = ("shared", "rng")
-"""Parameters that a function gets by their names."""
+"""Parameters that a function gets by their names, unless a call fills them itself."""
+
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Surroundings:
@@ -51,7 +53,7 @@ class Surroundings:
         """Call a function for the item of a number."""
         seed = self.streams.of(index)
         given = {"shared": self.shared, "rng": np.random.default_rng(seed)}
-        extra = {name: given[name] for name in wanted(function) if name not in kwargs}
+        extra = {name: given[name] for name in wanted(function, args) if name not in kwargs}
         with own_state(seed):
             return function(*args, **extra, **kwargs)
 
@@ -109,19 +111,13 @@ def travels(error: Exception) -> bool:
         return False
 
 
-def wanted(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return those of `GIVEN` that a function has parameters for."""
-    try:
-        return _wanted(function)
-    except TypeError:  # it can't be hashed
-        return _wanted.__wrapped__(function)
-
-
-@lru_cache(maxsize=32)
-def _wanted(function: Callable[..., Any]) -> tuple[str, ...]:
+def wanted(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str, ...]:
+    """Return those of `GIVEN` that a function has parameters for, other than those that `args` fill."""
+    # Not cached: each call that is submitted brings a function of its own, and what that refers to.
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # some that are written in C don't tell
         return ()
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return tuple(name for name in GIVEN if name in parameters and parameters[name].kind in by_name)
+    positional = [name for name, one in parameters.items() if one.kind in POSITIONAL]
+    free = parameters.keys() - set(positional[: len(args)])
+    return tuple(name for name in GIVEN if name in free and parameters[name].kind in BY_NAME)
