@@ -99,3 +99,9 @@ def test_the_terminal_shows_the_first_line_of_warnings_unless_they_were_shown(ca
 def test_without_a_terminal_nothing_is_shown(monkeypatch):
     monkeypatch.setattr("sys.stderr", None)
     Terminal().emit(logging.makeLogRecord({"msg": "odd", "levelno": logging.WARNING}))
+
+
+def test_a_record_that_can_not_be_printed_fails_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    Terminal().handle(logging.makeLogRecord({"msg": "%d", "args": ("one",), "levelno": logging.WARNING}))
+    assert capsys.readouterr() == ("", "")

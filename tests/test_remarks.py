@@ -141,3 +141,9 @@ def test_a_pool_tells_the_function_s_outcomes_and_what_was_remarked_on_each(work
     assert {job: [text[:18] for text in texts] for job, texts in noted.items()} == {
         job: [f"UserWarning: odd {job % 2}"] for job in range(4)
     }
+
+
+def test_a_record_that_can_not_be_printed_fails_no_map(monkeypatch):
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    listening = Listening(lambda job: logging.getLogger("test").warning("%d", "one"), str)
+    assert listening(1).raised is None

@@ -103,6 +103,12 @@ class Terminal(logging.Handler):
         """Show a record, above a progress bar if there is one."""
         if getattr(record, "shown", False) or sys.stderr is None:
             return
+        try:
+            self._show(record)
+        except Exception:
+            self.handleError(record)
+
+    def _show(self, record: logging.LogRecord) -> None:
         first, *_ = record.getMessage().splitlines() or [""]
         line = f"forkmaps: {first}"
         if "tqdm" in sys.modules:

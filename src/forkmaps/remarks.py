@@ -166,6 +166,12 @@ class _Listener(logging.Handler):
         self.remarks: dict[str, None] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._note(record)
+        except Exception:  # what the record was made of can't be printed, which is no fault of the map
+            self.handleError(record)
+
+    def _note(self, record: logging.LogRecord) -> None:
         if len(self.remarks) < MOST:
             where = "" if record.name == _WARNINGS.name else f"{record.name}: "
             self.remarks[" ".join(f"{where}{record.getMessage()}".split())[:LENGTH]] = None
