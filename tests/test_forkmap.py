@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -99,6 +100,17 @@ def test_builtin_functions_and_partial_ones_will_do() -> None:
 def test_progress_counts_the_items(capsys: pytest.CaptureFixture[str]) -> None:
     list(fork_map(abs, range(4), workers=0, progress=True))
     assert "4/4 items" in capsys.readouterr().err
+
+
+def test_progress_of_nobody_knows_how_many_writes_few_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = fork_map(abs, (n for n in range(5)), workers=0, progress=True)
+    next(values)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("forkmaps.progress._LINE_AFTER", 0.0)
+    next(values)
+    assert re.fullmatch(r"2 items, [\d.]+ per second\n", capsys.readouterr().err)
 
 
 # Shared data

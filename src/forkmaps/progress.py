@@ -21,6 +21,7 @@ class Progress:
     Parameters
     ----------
     total : int
+        0 where it is not known.
     stream : text file
         A terminal gets a bar, and so does a notebook's cell: a widget where ipywidgets is installed, else a
         line of text. Anything else gets lines. None: nothing is shown.
@@ -61,19 +62,18 @@ class Progress:
             print(text, file=self.stream, flush=True)
 
     def _line_is_due(self) -> bool:
-        part = (self.done - self._last_done) / max(self.total, 1)
-        slow = time.perf_counter() - self._last_time >= _LINE_AFTER
-        return part >= _LINE_EVERY or slow or self.done == self.total
+        if time.perf_counter() - self._last_time >= _LINE_AFTER or self.done == self.total:
+            return True
+        return self.total > 0 and self.done - self._last_done >= _LINE_EVERY * self.total
 
     def _write_line(self, stream: TextIO) -> None:
         self._last_time, self._last_done = time.perf_counter(), self.done
         rate = self.done / max(self._last_time - self._begin, 1e-9)
-        left = (self.total - self.done) / rate
-        print(
-            f"{self.done}/{self.total} {self.unit}s, {rate:.1f} per second, {left:.0f} s left",
-            file=stream,
-            flush=True,
-        )
+        line = f"{self.done} {self.unit}s, {rate:.1f} per second"
+        if self.total > 0:
+            left = max(self.total - self.done, 0) / rate
+            line = f"{self.done}/{self.total} {self.unit}s, {rate:.1f} per second, {left:.0f} s left"
+        print(line, file=stream, flush=True)
 
 
 def is_cell(stream: TextIO) -> bool:
