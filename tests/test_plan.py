@@ -1,10 +1,18 @@
 """Plans: which picture goes where, and what is refused before anything is drawn."""
 
+import numpy as np
+import pyproj
 import pytest
+from affine import Affine
 
 from forkmaps.errors import OutputError, RegionError, StyleError
 from forkmaps.mapset import read_mapset
 from forkmaps.plan import plan_maps
+from forkmaps.projection import projection_from_text
+from forkmaps.raster import Raster
+from forkmaps.regions import Extent, Region
+from forkmaps.shared import SharedData
+from forkmaps.style import Style
 from small import REGIONS, SET, make_set
 
 
@@ -69,7 +77,41 @@ def test_a_field_without_a_column_is_refused_with_those_there_are(tmp_path):
         )
 
 
-def test_no_regions_are_told(tmp_path):
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], "there are no regions"),
+        ({}, "there are no regions"),
+        ([("a", -104, -96, 42, 46)], r"\('a', -104, .* is no region; give Region"),
+        (7, "7 is no list of regions; give Region"),
+        ({"a": (1, 2, 3)}, 'region "a"'),
+    ],
+)
+def test_what_is_no_list_of_regions_is_told(tmp_path, given, told):
     shared, _ = read_mapset(make_set(tmp_path, SET)).load()
-    with pytest.raises(RegionError, match="there are no regions"):
-        plan_maps(shared, [], folder=tmp_path)
+    with pytest.raises(RegionError, match=told):
+        plan_maps(shared, given, folder=tmp_path)
+
+
+def test_regions_may_be_given_in_any_way(tmp_path):
+    shared, regions = read_mapset(make_set(tmp_path, SET)).load()
+    north = regions[0]
+    sides = {"north": (north.extent.west, north.extent.east, north.extent.south, north.extent.north)}
+    for given in (north, (one for one in [north]), sides):
+        (one,) = plan_maps(shared, given, folder=tmp_path).maps
+        assert (one.job.region.name, one.job.region.extent) == ("north", north.extent)
+
+
+@pytest.mark.parametrize("where", ["title", "file"])
+def test_a_valid_time_that_is_not_known_is_refused(shared_without_times, tmp_path, where):
+    style = Style(title="{valid_time:%H} UTC") if where == "title" else Style()
+    file = "{region.name}-{valid_time:%H}.png" if where == "file" else "{region.name}.png"
+    regions = [Region("here", Extent(-105, -95, 35, 45))]
+    with pytest.raises(StyleError, match=r"\{valid_time\} is not known of band 1 of memory; leave it out"):
+        plan_maps(shared_without_times, regions, folder=tmp_path, style=style, file=file)
+
+
+@pytest.fixture
+def shared_without_times():
+    raster = Raster(np.zeros((1, 20, 20), np.float32), pyproj.CRS("OGC:CRS84"), Affine(1, 0, -110, 0, -1, 50))
+    return SharedData(raster, {}, projection_from_text("OGC:CRS84"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from forkmaps.errors import OutputError, RegionError
+from forkmaps.errors import OutputError, RegionError, StyleError
 from forkmaps.html import block, facts, link, table
 from forkmaps.job import Job, template_fields
 from forkmaps.names import check_outputs, safe_name
@@ -18,6 +18,7 @@ from forkmaps.plotter import Plotter, plotter_of
 from forkmaps.projection import MapProjection
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
+from forkmaps.regions.given import Regions, regions_of
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
 from forkmaps.style.layout import Layout
@@ -78,7 +79,7 @@ class Plan:
 
 def plan_maps(
     shared: SharedData,
-    regions: Sequence[Region],
+    regions: Regions,
     *,
     folder: str | Path,
     style: Style | None = None,
@@ -93,7 +94,8 @@ def plan_maps(
     Parameters
     ----------
     shared : SharedData
-    regions : sequence of Region
+    regions : sequence of Region, mapping, or path
+        What `render_maps` takes.
     folder : path
         For the pictures; need not exist.
     style : Style
@@ -116,19 +118,19 @@ def plan_maps(
     RasterError
         There is no raster of such a name.
     RegionError
-        There are none, or some lie outside of the raster.
+        There are none, something is no region, or some lie outside of the raster.
     StyleError
         A template has a field that the region list has no column for, or the picture is too small for a map.
     OutputError
         Two pictures would have one file.
     """
-    if not regions:
-        raise RegionError("there are no regions; at least one is needed")
+    regions = regions_of(regions)
     style, folder, template = style or Style(), Path(folder), file_template(file)
     plotter = None if draw is None else plotter_of(draw)
     Layout.of(style)
     check_templates(regions, style, template)
     drawn = {key: shared.raster_named(key) for key in (shared.rasters if rasters == "all" else rasters)}
+    _check_times(drawn.values(), style, template)
     for raster in drawn.values():
         check_regions(shared.projection, raster, regions)
     jobs = [
@@ -184,6 +186,19 @@ def check_templates(regions: Sequence[Region], style: Style, file: Template) -> 
     columns = sorted(set.intersection(*(set(region.fields) for region in regions)))
     for template in (file, Template(style.title, MAP_FIELDS), Template(style.subtitle, MAP_FIELDS)):
         template.check(columns, "the region list")
+
+
+def _check_times(rasters: Iterable[Raster], style: Style, file: Template) -> None:
+    """Raise StyleError for a template that tells of valid times which bands don't have."""
+    templates = (file, Template(style.title, MAP_FIELDS), Template(style.subtitle, MAP_FIELDS))
+    telling = [template for template in templates if "valid_time" in template.fields]
+    for raster in rasters if telling else ():
+        without = [band.number for band in raster.bands if band.valid_time is None]
+        if without:
+            raise StyleError(
+                f'template "{telling[0].text}": {{valid_time}} is not known of band {without[0]} of '
+                f"{raster.source}; leave it out, or take {{band.name}} or {{band.number}}"
+            )
 
 
 def check_regions(projection: MapProjection, raster: Raster, regions: Sequence[Region]) -> None:
