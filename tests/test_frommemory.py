@@ -36,6 +36,20 @@ def array(values=VALUES, dims=("lat", "lon"), coords=None, **options):
     return xarray.DataArray(values, dims=dims, coords=coords, **options)
 
 
+MODEL_LON, MODEL_LAT = (
+    grid + 0.1 * turn for grid, turn in zip(np.meshgrid(LON, LAT), (LAT[:, None], LON), strict=True)
+)
+
+
+def as_models_write(x, y, of_x=None, of_y=None):
+    """An array at two times, for each of which the cells' places are given anew, with attributes."""
+    dims = ("Time", "row", "column")
+    coords = {
+        name: (dims, np.stack([p, p]), of) for name, p, of in ((x, MODEL_LON, of_x), (y, MODEL_LAT, of_y))
+    }
+    return array(np.stack([VALUES, -VALUES]), dims, coords)
+
+
 def value_at(raster, x, y, projection=PLATE_CARREE, band=0):
     step = 1e-3 if projection is PLATE_CARREE else 10.0
     view = View(Extent(x - step, x + step, y - step, y + step), Size(3, 3))
@@ -250,6 +264,78 @@ class TestFromXarray:
         with pytest.raises(RasterError, match=r"cells move, as XLONG .* array\.isel\(Time=0\)"):
             Raster.from_xarray(moved)
         assert value_at(Raster.from_xarray(moved.isel(Time=1)), lon[7, 9] + 1, lat[7, 9]) == -VALUES[7, 9]
+
+    @pytest.mark.parametrize("attrs", [{}, {"units": "degrees"}])
+    @pytest.mark.parametrize(
+        ("x", "y"),
+        [
+            *(("XLONG", "XLAT"), ("XLONG_U", "XLAT_U"), ("XLONG_V", "XLAT_V"), ("nav_lon", "nav_lat")),
+            *(("TLONG", "TLAT"), ("ULONG", "ULAT"), ("gridlon", "gridlat"), ("glon", "glat")),
+            *(("Longitude", "Latitude"), ("LONGITUDE", "LATITUDE"), ("Lon", "Lat")),
+        ],
+    )
+    def test_names_in_use_tell_what_attributes_do_not(self, x, y, attrs):
+        given = as_models_write(x, y, attrs, attrs)
+        assert np.array_equal(Raster.from_xarray(given).grid.center_x, MODEL_LON)
+        assert np.array_equal(Raster.from_xarray(given[0]).grid.center_y, MODEL_LAT)
+
+    @pytest.mark.parametrize(
+        ("of_x", "of_y"),
+        [
+            ({"units": "degrees_east"}, {"units": "degrees_north"}),
+            ({"standard_name": "longitude"}, {"standard_name": "latitude"}),
+        ],
+    )
+    def test_attributes_count_before_names(self, of_x, of_y):
+        given = as_models_write("lat", "lon", of_x, of_y)
+        assert np.array_equal(Raster.from_xarray(given).grid.center_x, MODEL_LON)
+
+    def test_of_several_pairs_the_one_that_the_array_names_is_taken(self):
+        given = as_models_write("ULONG", "ULAT").assign_coords(
+            TLONG=(("row", "column"), MODEL_LON + 1), TLAT=(("row", "column"), MODEL_LAT)
+        )
+        assert np.array_equal(Raster.from_xarray(given).grid.center_x, MODEL_LON + 1)
+        given.encoding["coordinates"] = "ULONG ULAT"
+        assert np.array_equal(Raster.from_xarray(given).grid.center_x, MODEL_LON)
+
+    def test_a_place_of_each_cell_that_moves_is_no_matter_where_rows_and_columns_have_one(self):
+        moving = (("time", "lat", "lon"), np.random.default_rng(1).random((2, 40, 40)))
+        given = array(np.stack([VALUES, VALUES]), ("time", "lat", "lon")).assign_coords(longitude=moving)
+        assert Raster.from_xarray(given).is_rectilinear
+
+    def test_longitudes_along_columns_that_are_named_otherwise(self):
+        coords = {"lon": ("column", LON), "lat": ("row", LAT)}
+        raster = Raster.from_xarray(array(VALUES, ("row", "column"), coords))
+        assert value_at(raster, LON[9], LAT[7]) == VALUES[7, 9]
+
+    def test_wrf_writes_its_times_and_what_an_array_is(self):
+        times = np.array(["2026-01-01T00", "2026-01-01T06"], "datetime64[ns]")
+        given = as_models_write("XLONG", "XLAT").assign_coords(XTIME=("Time", times))
+        given.attrs["description"] = "TEMP at 2 M"
+        raster = Raster.from_xarray(given)
+        assert raster.bands[1] == Band(2, "TEMP at 2 M", valid_time=dt.datetime(2026, 1, 1, 6, tzinfo=dt.UTC))
+        assert Raster.from_xarray(given[1]).bands[0].valid_time == raster.bands[1].valid_time
+        given.attrs["long_name"] = "Temperature"
+        assert Raster.from_xarray(given).name == "Temperature"
+
+    def test_what_is_advised_where_places_are_not_known_helps(self):
+        given = as_models_write("a", "b")
+        with pytest.raises(RasterError, match=r"lon and lat, with array\.rename.*attribute units, \"degrees"):
+            Raster.from_xarray(given)
+        assert np.array_equal(Raster.from_xarray(given.rename(a="lon", b="lat")).grid.center_x, MODEL_LON)
+        planar = given.rename(a="x", b="y").rio.write_crs("EPSG:5070")  # numbers like any
+        assert np.array_equal(Raster.from_xarray(planar).grid.center_x, MODEL_LON)
+        given["a"].attrs["units"], given["b"].attrs["units"] = "degrees_east", "degrees_north"
+        assert np.array_equal(Raster.from_xarray(given).grid.center_x, MODEL_LON)
+        of_plane = [{"standard_name": f"projection_{axis}_coordinate"} for axis in "xy"]
+        told = as_models_write("a", "b", *of_plane).rio.write_crs("EPSG:5070")
+        assert np.array_equal(Raster.from_xarray(told).grid.center_x, MODEL_LON)
+
+    def test_where_an_array_has_no_places_the_advice_gives_it_some(self):
+        bare = array(dims=("row", "column"), coords={})
+        with pytest.raises(RasterError, match=r"array\.assign_coords\(lon=\(dimension, values\)"):
+            Raster.from_xarray(bare)
+        assert Raster.from_xarray(bare.assign_coords(lon=("column", LON), lat=("row", LAT))).is_rectilinear
 
     def test_a_projected_grid_with_a_crs_is_taken_before_its_longitudes(self):
         lon, lat = np.meshgrid(LON, LAT)

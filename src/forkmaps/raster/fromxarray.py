@@ -1,4 +1,4 @@
-"""What an xarray.DataArray says of itself: which dimensions are space, its CRS, its bands and their times.
+"""What an xarray.DataArray says of itself: its CRS, its bands and their times.
 
 By the CF conventions (https://cfconventions.org, chapters 4 and 5) and by names in use.
 """
@@ -17,23 +17,13 @@ from numpy.typing import NDArray
 
 from forkmaps.errors import RasterError
 from forkmaps.raster.band import Band
+from forkmaps.raster.coordinates import is_lonlat, x_and_y
 from forkmaps.raster.crs import known_crs
 from forkmaps.raster.tags import shown_unit
 
-_AXES = {
-    "x": ("x", "lon", "longitude", "long", "projection_x_coordinate", "xc", "easting", "west_east", "rlon"),
-    "y": ("y", "lat", "latitude", "projection_y_coordinate", "yc", "northing", "south_north", "rlat"),
-}
-"""Names of coordinates, in lower case, by what they are; also of standard_name and axis."""
-_DEGREES = {
-    "x": ("degrees_east", "degree_east", "degrees_e", "degree_e", "degreee", "degreese"),
-    "y": ("degrees_north", "degree_north", "degrees_n", "degree_n", "degreen", "degreesn"),
-}
-_LONLAT_NAMES = {"x": ("lon", "longitude", "long", "xlong"), "y": ("lat", "latitude", "xlat")}
-_GRID_NAMES = ("projection_x_coordinate", "projection_y_coordinate", "grid_longitude", "grid_latitude")
 _KILOMETERS = ("km", "kilometer", "kilometers", "kilometre", "kilometres")
-_TIMES = ("valid_time", "time")
-"""Coordinates that tell when a band is valid, the best first."""
+_TIMES = ("valid_time", "time", "xtime")
+"""Coordinates that tell when a band is valid, in lower case, the best first; the last is WRF's."""
 _LONLAT = "OGC:CRS84"
 
 
@@ -67,8 +57,7 @@ def content_of(array: Any, *, crs: Any, name: str | None, unit: str | None, sour
     RasterError
         Its dimensions or its CRS can't be told.
     """
-    array = _with_still_coordinates(array, source)
-    x, y = _coordinates(array, source)
+    x, y = x_and_y(array, has_crs=_grid_mapping(array) is not None, source=source)
     down, across = _spatial_dims(x, y)
     others = [dim for dim in array.dims if dim not in (down, across)]
     ordered = array.transpose(*others, down, across)
@@ -88,72 +77,8 @@ def content_of(array: Any, *, crs: Any, name: str | None, unit: str | None, sour
     )
 
 
-def _with_still_coordinates(array: Any, source: str) -> Any:
-    """Return an array with two-dimensional longitudes and latitudes where it has some for each time (WRF).
-
-    Raises RasterError where they differ.
-    """
-    for name, given in array.coords.items():
-        if given.ndim > 2 and _is_lonlat(given):
-            first = given.isel(dict.fromkeys(given.dims[:-2], 0), drop=True)
-            if not ((given == first) | (given.isnull() & first.isnull())).all():
-                dims = ", ".join(map(str, given.dims[:-2]))
-                raise RasterError(
-                    f"{source}: its cells move, as {name} is not the same all along {dims}; choose one "
-                    f"place, as in array.isel({given.dims[0]}=0)"
-                )
-            array = array.drop_vars(name).assign_coords({name: first})
-    return array
-
-
 def _is_plain(array: Any) -> bool:
     return isinstance(array.data, np.ndarray)
-
-
-def _coordinates(array: Any, source: str) -> tuple[Any, Any]:
-    """Return the coordinates along x and y: those of dimensions where there are some, else 2-D ones."""
-    for candidates in (_of_dims(array), _of_cells(array)):
-        found = {axis: [c for c in candidates if _is_axis(c, axis)] for axis in ("x", "y")}
-        if found["x"] and found["y"] and (x := found["x"][0]).ndim == (y := found["y"][0]).ndim:
-            return x, y
-    raise RasterError(
-        f"{source}: which coordinates are x and y can't be told, of {_listed(array)}; name them x and y, or "
-        "lon and lat, or give their attribute standard_name or axis, or use "
-        "Raster.from_array(values, x=..., y=..., crs=...)"
-    )
-
-
-def _of_dims(array: Any) -> list[Any]:
-    """Return coordinates of dimensions, unless they stand for longitudes and latitudes without a CRS."""
-    found = [array.coords[dim] for dim in array.dims if dim in array.coords]
-    known = _has_crs(array) or not _of_cells(array) or any(_is_lonlat(c) for c in found)
-    return [c for c in found if c.ndim == 1] if known else []
-
-
-def _of_cells(array: Any) -> list[Any]:
-    return [c for c in array.coords.values() if c.ndim == 2 and _is_lonlat(c)] or [
-        c for c in array.coords.values() if c.ndim == 2
-    ]
-
-
-def _is_axis(coordinate: Any, axis: str) -> bool:
-    attrs, names = coordinate.attrs, _AXES[axis] + _LONLAT_NAMES[axis]
-    stated = str(attrs.get("standard_name", "")).lower()
-    return (
-        str(coordinate.name).lower() in names
-        or stated
-        in (*names, f"projection_{axis}_coordinate", {"x": "grid_longitude", "y": "grid_latitude"}[axis])
-        or str(attrs.get("axis", "")).lower() == axis
-        or str(attrs.get("units", "")).lower() in _DEGREES[axis]
-    )
-
-
-def _is_lonlat(coordinate: Any) -> bool:
-    attrs = coordinate.attrs
-    if str(attrs.get("standard_name", "")).lower() in _GRID_NAMES:
-        return False
-    units, name = str(attrs.get("units", "")).lower(), str(coordinate.name).lower()
-    return any(units in _DEGREES[axis] or name in _LONLAT_NAMES[axis] for axis in ("x", "y"))
 
 
 def _spatial_dims(x: Any, y: Any) -> tuple[Any, Any]:
@@ -161,16 +86,7 @@ def _spatial_dims(x: Any, y: Any) -> tuple[Any, Any]:
     return (y.dims[0], x.dims[0]) if x.ndim == 1 else (x.dims[0], x.dims[1])
 
 
-def _listed(array: Any) -> str:
-    coords = (f"{name} ({', '.join(map(str, c.dims))})" for name, c in array.coords.items())
-    return f"dimensions {', '.join(map(str, array.dims))} and coordinates {', '.join(coords) or 'none'}"
-
-
 # CRS
-
-
-def _has_crs(array: Any) -> bool:
-    return _grid_mapping(array) is not None
 
 
 def _grid_mapping(array: Any) -> Any:
@@ -185,7 +101,7 @@ def _grid_mapping(array: Any) -> Any:
 
 def _crs(array: Any, x: Any, y: Any, source: str) -> pyproj.CRS:
     """Return the CRS of the coordinates."""
-    if x.ndim == 2 and _is_lonlat(x):
+    if x.ndim == 2 and is_lonlat(x):
         return pyproj.CRS(_LONLAT)
     mapping = _grid_mapping(array)
     try:
@@ -194,7 +110,7 @@ def _crs(array: Any, x: Any, y: Any, source: str) -> pyproj.CRS:
             return pyproj.CRS.from_user_input(text) if text else pyproj.CRS.from_cf(mapping.attrs)
     except (pyproj.exceptions.CRSError, KeyError, ValueError) as error:
         raise RasterError(f"{source}: its grid mapping {mapping.name} is not understood ({error})") from error
-    if _is_lonlat(x) and _is_lonlat(y):
+    if is_lonlat(x) and is_lonlat(y):
         return pyproj.CRS(_LONLAT)
     raise RasterError(
         f'{source}: states no CRS; give crs, for instance "EPSG:4326" where its coordinates are degrees of '
@@ -216,7 +132,8 @@ def _in_units(coordinate: Any, crs: pyproj.CRS) -> NDArray[Any]:
 
 def _name(array: Any) -> str:
     attrs = array.attrs
-    return str(attrs.get("long_name") or attrs.get("standard_name") or array.name or "").replace("_", " ")
+    given = (attrs.get(key) for key in ("long_name", "standard_name", "description"))
+    return str(next(filter(None, given), None) or array.name or "").replace("_", " ")
 
 
 def _bands(array: Any, dims: list[Any], name: str, unit: str) -> Iterator[Band]:
@@ -242,8 +159,9 @@ def _label(array: Any, dim: Any, index: int) -> str:
 
 def _valid_time(array: Any, place: dict[Any, int]) -> dt.datetime | None:
     """Return the time that a band is valid for, UTC: valid_time, else time and what has passed since."""
-    for name in _TIMES:
-        found = _at(array, name, place)
+    names = {str(name).lower(): str(name) for name in array.coords}
+    for name in (name for name in _TIMES if name in names):
+        found = _at(array, names[name], place)
         if found is not None and hasattr(found, "dtype") and found.dtype.kind == "M" and not np.isnat(found):
             step = _at(array, "step", place) if name == "time" else None
             if step is not None and step.dtype.kind == "m":
