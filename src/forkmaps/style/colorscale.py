@@ -62,7 +62,8 @@ class ColorScale:
             self.norm = mcolors.BoundaryNorm(style.levels, self.cmap.N)
             self._index = _Steps(style.levels)
             inside = np.asarray(self.norm(np.array(style.levels[:-1])))
-        self.extend = _extend(style, low < np.float32(self.norm.vmin), high > np.float32(self.norm.vmax))
+        beyond = low < np.float32(self.norm.vmin), high > np.float32(self.norm.vmax)
+        self.extend = _extend(style, *map(bool, beyond))
         self._table = _table(self.cmap, inside, style.background)
 
     def colors(self, values: Plane, *, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
