@@ -327,7 +327,7 @@ class TestFunctions:
 
 WAITS = """
 import pathlib, time
-from forkmaps.maps import regions_of
+from forkmaps.regions.given import regions_of
 
 def waits(ax, shared, region):
     pathlib.Path(f"begun-{region.name}").touch()

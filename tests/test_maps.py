@@ -13,11 +13,11 @@ from PIL import Image
 
 from forkmaps import Style, render_maps, shared_data
 from forkmaps.errors import DrawingError, RegionError
-from forkmaps.maps import regions_of
 from forkmaps.plotter import plotter_of
 from forkmaps.projection import MapProjection
 from forkmaps.raster import Band, Raster
 from forkmaps.regions import Extent, Region
+from forkmaps.regions.given import regions_of
 from forkmaps.shared import SharedData
 
 LONLAT = ccrs.PlateCarree()

@@ -5,19 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from forkmaps.batch import Run, draw_maps
-from forkmaps.errors import RegionError
 from forkmaps.plan import plan_maps
 from forkmaps.progress import Progress
-from forkmaps.regions import Extent, Region, read_regions
+from forkmaps.regions.given import Regions
 from forkmaps.report import Report
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
-
-Regions: TypeAlias = Sequence[Region] | Mapping[str, Sequence[float]] | str | Path
-"""Regions; or sides (west, east, south, north in degrees) by name; or the file of a region list."""
 
 
 def render_maps(
@@ -74,7 +70,7 @@ def render_maps(
     """
     plan = plan_maps(
         shared,
-        regions_of(regions),
+        regions,
         folder=out,
         style=style,
         lines=lines,
@@ -85,31 +81,3 @@ def render_maps(
     )
     stream = sys.stderr if show_progress else None
     return draw_maps(shared, plan, Run(**run), progress=lambda total: Progress(total, stream))
-
-
-def regions_of(regions: Regions) -> Sequence[Region]:
-    """Return regions, however they are given.
-
-    Raises
-    ------
-    RegionError
-        Sides that are not four numbers, or are none of a region on earth.
-    """
-    if isinstance(regions, str | Path):
-        return read_regions(regions)
-    if not isinstance(regions, Mapping):
-        return regions
-    return [Region(name, _extent(name, sides)) for name, sides in regions.items()]
-
-
-def _extent(name: str, sides: Sequence[float]) -> Extent:
-    try:
-        west, east, south, north = map(float, sides)
-    except (TypeError, ValueError) as error:
-        raise RegionError(
-            f'region "{name}": {sides!r} are not its sides; give west, east, south, north in degrees'
-        ) from error
-    try:
-        return Extent.from_degrees(west, east, south, north)
-    except RegionError as error:
-        raise RegionError(f'region "{name}": {error}') from error

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from forkmaps.errors import DrawingError, OutputError, RasterError, RegionError
 from forkmaps.figures import Drawing, figure_bytes, figure_of, own_figures
 from forkmaps.job import Job
-from forkmaps.maps import Regions, regions_of
 from forkmaps.output import make_folders, write_whole
 from forkmaps.plan import FORMATS, Plan, plan_maps
 from forkmaps.raster.bands import choose_bands
 from forkmaps.regions import Region
+from forkmaps.regions.given import Regions, regions_of
 from forkmaps.render import Renderer
 from forkmaps.render.artists import quiet_fonts
 from forkmaps.shared import SharedData, set_shared_data
@@ -83,7 +83,7 @@ class MapPicture:
 
 def show_map(
     shared: SharedData,
-    region: Region | Regions,
+    region: Regions,
     draw: Callable[..., Any] | None = None,
     *,
     band: int | str | None = None,
@@ -137,16 +137,12 @@ def show_map(
     return MapPicture(job.region.name, _drawing(shared, plan, job))
 
 
-def _one_region(region: Region | Regions) -> Region:
-    if isinstance(region, Region):
-        return region
+def _one_region(region: Regions) -> Region:
     regions = regions_of(region)
     if len(regions) != 1:
         names = ", ".join(f'"{one.name}"' for one in regions[:_SHOWN])
         more = f" and {len(regions) - _SHOWN} more" if len(regions) > _SHOWN else ""
-        raise RegionError(
-            f"show_map: there are {len(regions)} regions{': ' if names else ''}{names}{more}; give one"
-        )
+        raise RegionError(f"show_map: there are {len(regions)} regions: {names}{more}; give one")
     return regions[0]
 
 

@@ -23,7 +23,7 @@ from forkmaps.output import make_folders, write_whole
 from forkmaps.plan import Plan, plan_maps
 from forkmaps.pool.hiring import StartMethod
 from forkmaps.progress import Progress
-from forkmaps.regions import Region
+from forkmaps.regions.given import Regions
 from forkmaps.shared import SharedData
 from forkmaps.sheet.arrangement import Arrangement
 from forkmaps.sheet.cells import CellDrawer, draw_cells
@@ -96,7 +96,7 @@ class ContactSheet:
 
 def contact_sheet(
     shared: SharedData,
-    plan: Plan | Sequence[Region],
+    plan: Plan | Regions,
     *,
     style: Style | None = None,
     lines: Mapping[str, Line] | None = None,
@@ -112,7 +112,7 @@ def contact_sheet(
     Parameters
     ----------
     shared : SharedData
-    plan : Plan or sequence of Region
+    plan : Plan, or regions as `render_maps` takes them
         A set's plan, with its style; or regions, at all bands of the first raster.
     style : Style
         For regions: how the maps look; default: `Style()`. Lines are drawn thinner than on the large maps.
@@ -168,7 +168,7 @@ def contact_sheet(
 
 
 def _plan_of(
-    shared: SharedData, plan: Plan | Sequence[Region], style: Style | None, lines: Mapping[str, Line] | None
+    shared: SharedData, plan: Plan | Regions, style: Style | None, lines: Mapping[str, Line] | None
 ) -> Plan:
     if not isinstance(plan, Plan):
         file = "{region.name}-{band.number}.png"  # no file is written
