@@ -234,6 +234,13 @@ def test_time_and_number_of_a_band_count_where_a_title_tells_them(title, other):
         assert changed(data, since=telling) == ALL
 
 
+def test_the_name_of_a_raster_in_the_set_counts_where_a_title_tells_it():
+    data = replace(DATA, rasters={"renamed": DATA.raster})
+    assert changed(data) == set()
+    for field in ("title", "subtitle"):
+        assert changed(data, since=plan(style=STYLE.model_copy(update={field: "{raster.key}"}))) == ALL
+
+
 def test_each_band_has_its_own_values():
     bands = (HOUR, replace(HOUR, number=2))
     data = replace(DATA, rasters=raster(bands=bands))

@@ -122,7 +122,8 @@ def set_fingerprint(shared: SharedData, style: Style, lines: Mapping[str, Line],
     )
     projection, shown = shared.projection.crs.to_wkt(), shared.raster_named(raster)
     looks = (style.model_dump_json(), _colors(shown, style), layers)
-    return key_of(_drawn_by(), looks, projection, _raster(shown))
+    key = (raster or next(iter(shared.rasters)),) if "raster.key" in _told_fields(style) else ()
+    return key_of(_drawn_by(), looks, projection, _raster(shown), *key)
 
 
 def _drawn_by() -> Part:
@@ -159,10 +160,15 @@ def _colors(raster: Raster, style: Style) -> Part:
 
 def _shown_bands(bands: Sequence[Band], style: Style) -> list[Band]:
     """Return bands without what only a title could tell, and none does."""
-    fields = Template(style.title, MAP_FIELDS).fields | Template(style.subtitle, MAP_FIELDS).fields
+    fields = _told_fields(style)
     hidden: dict[str, Any] = {}
     if "band.number" not in fields:
         hidden["number"] = 0
     if "valid_time" not in fields:
         hidden["valid_time"] = None
     return [replace(band, **hidden) for band in bands]
+
+
+def _told_fields(style: Style) -> frozenset[str]:
+    """Return the fields that titles tell."""
+    return frozenset().union(*(Template(text, MAP_FIELDS).fields for text in (style.title, style.subtitle)))
