@@ -102,8 +102,8 @@ def forking() -> Iterator[Finding]:
     try:
         check_forkable()
     except ForkmapsError as error:
-        remedy = "draw without workers (--workers 0); or change what is named above"
-        yield Finding("wrong", "forking", f"{error}\n(processes can be started by {methods})", remedy)
+        remedy = "nothing need be done: workers are started in another way, unless fork is asked for"
+        yield Finding("note", "forking", f"{error}\n(processes can be started by {methods})", remedy)
     else:
         yield Finding("fine", "forking", f"safe from this process (processes can be started by {methods})")
 
@@ -206,8 +206,10 @@ def container_memory(files: Iterable[Path] = MEMORY_LIMITS) -> int | None:
 
 def own_limit() -> int | None:
     """Return the bytes of address space that this process may use; None: any number."""
-    import resource  # which Windows lacks
-
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return None if limit == resource.RLIM_INFINITY else limit
 
