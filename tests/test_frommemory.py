@@ -377,6 +377,7 @@ class TestFromXarray:
             ),
             (array(dims=("y", "x"), coords={"y": LAT, "x": LON}), "states no CRS; give crs"),
             (array(VALUES.astype("datetime64[s]")), "real numbers are needed"),
+            (array()[:0], r"has no values: \{'lat': 0, 'lon': 40\}"),
         ],
     )
     def test_what_can_not_be_told_is_said(self, given, told):
@@ -397,6 +398,11 @@ class WithCrs:
 class Interface:
     def __init__(self, content):
         self.__geo_interface__ = content
+
+
+def test_boundaries_without_names_are_told():
+    with pytest.raises(FeatureError, match="boundaries are given by name, not as list"):
+        SharedData.load(array(), boundaries=[SQUARE])
 
 
 class TestLoad:

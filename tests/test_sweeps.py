@@ -286,6 +286,8 @@ def test_another_run_in_the_folder_is_refused(tmp_path):
     [
         ({}, {}, DrawingError, "no parameters"),
         ({"a": [1], "b": []}, {}, DrawingError, "no values for b"),
+        ({"a": 3}, {}, DrawingError, "a=3 is one value; give a list"),
+        ({"a": "xyz"}, {}, DrawingError, "a='xyz' is one value; give a list"),
         ({"nu": NU}, {"file": "{nu:.0f}.png"}, OutputError, "nu=0.0002"),
         ({"a": [1, 2], "b": [1, 2]}, {"file": "{a}.png"}, OutputError, "a=1, b=1"),
         ({"nu": NU}, {"file": "{mu}.png"}, StyleError, "no parameter {mu}; there are nu"),

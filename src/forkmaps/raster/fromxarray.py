@@ -57,6 +57,8 @@ def content_of(array: Any, *, crs: Any, name: str | None, unit: str | None, sour
     RasterError
         Its dimensions or its CRS can't be told.
     """
+    if 0 in array.shape:
+        raise RasterError(f"{source}: has no values: {dict(array.sizes)}; choose a part that has some")
     x, y = x_and_y(array, has_crs=_grid_mapping(array) is not None, source=source)
     down, across = _spatial_dims(x, y)
     others = [dim for dim in array.dims if dim not in (down, across)]

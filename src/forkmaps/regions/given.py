@@ -12,7 +12,7 @@ from forkmaps.regions.extent import Extent
 from forkmaps.regions.region import Region
 
 Regions: TypeAlias = Region | Iterable[Region] | Mapping[str, Sequence[float]] | str | Path
-"""One or several regions; or sides (west, east, south, north in degrees) by name; or the file of a region list."""
+"""Regions; or sides (west, east, south, north in degrees) by name; or the file of a region list."""
 
 _WANTED = "give Region(name, extent), {name: (west, east, south, north)} in degrees, or a region list's file"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import cartopy.crs as ccrs
 
-from forkmaps.errors import ForkmapsError, RasterError
+from forkmaps.errors import FeatureError, ForkmapsError, RasterError
 from forkmaps.projection import MapProjection, projection_from_text
 from forkmaps.raster import Raster
 from forkmaps.shared.recipe import ONLY_RASTER, Boundary, RasterRecipe, Recipe
@@ -29,6 +29,11 @@ def recipe_of(source: Any, boundaries: Mapping[str, Any] | None, projection: Any
     named = source if isinstance(source, Mapping) and not _is_dataset(source) else {ONLY_RASTER: source}
     if not named:
         raise RasterError("there is no raster among the sources; at least one is needed")
+    if boundaries is not None and not isinstance(boundaries, Mapping):
+        raise FeatureError(
+            f"boundaries are given by name, not as {type(boundaries).__name__}; write for instance "
+            'boundaries={"states": "states.shp"}'
+        )
     return Recipe(
         rasters={str(name): _raster(given, str(name)) for name, given in named.items()},
         boundaries={name: _boundary(given) for name, given in (boundaries or {}).items()},

@@ -43,6 +43,7 @@ class SweepPlan:
     @classmethod
     def of(cls, parameters: Mapping[str, Iterable[Any]], folder: Path, file: str | None) -> Self:
         """Plan the figures; for the errors see `sweep`."""
+        _check_parameters(parameters)
         values = {name: tuple(given) for name, given in parameters.items()}
         _check_values(values)
         combinations = tuple(dict(zip(values, one, strict=True)) for one in product(*values.values()))
@@ -52,9 +53,15 @@ class SweepPlan:
         return cls(values, combinations, folder, paths)
 
 
-def _check_values(values: Mapping[str, tuple[Any, ...]]) -> None:
-    if not values:
+def _check_parameters(parameters: Mapping[str, Iterable[Any]]) -> None:
+    if not parameters:
         raise DrawingError("sweep: there are no parameters; give each one's name and values")
+    for name, given in parameters.items():
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise DrawingError(f"sweep: {name}={given!r:.60} is one value; give a list, as in {name}=[...]")
+
+
+def _check_values(values: Mapping[str, tuple[Any, ...]]) -> None:
     if empty := [name for name, given in values.items() if not given]:
         raise DrawingError(f"sweep: there are no values for {', '.join(empty)}; give one at least")
 
