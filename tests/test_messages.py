@@ -147,3 +147,12 @@ def test_a_line_to_the_dead_drops_what_it_has(pair: Pair) -> None:
     line.write()
     assert not line.writing
     assert not line.read()
+
+
+@pytest.mark.parametrize(("letters", "kept"), [(60, 60), (1000, 120)])
+def test_what_a_job_says_of_itself_is_shown_unless_it_is_long(letters: int, kept: int) -> None:
+    class Job:
+        def __repr__(self) -> str:
+            return "n" * letters
+
+    assert len(messages.shown(Job())) == kept

@@ -1,13 +1,16 @@
 """Plans: which picture goes where, and what is refused before anything is drawn."""
 
+from pathlib import Path
+
 import numpy as np
 import pyproj
 import pytest
 from affine import Affine
 
 from forkmaps.errors import OutputError, RegionError, StyleError
+from forkmaps.job import Job
 from forkmaps.mapset import read_mapset
-from forkmaps.plan import plan_maps
+from forkmaps.plan import PlannedMap, plan_maps
 from forkmaps.projection import projection_from_text
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
@@ -115,3 +118,8 @@ def test_a_valid_time_that_is_not_known_is_refused(shared_without_times, tmp_pat
 def shared_without_times():
     raster = Raster(np.zeros((1, 20, 20), np.float32), pyproj.CRS("OGC:CRS84"), Affine(1, 0, -110, 0, -1, 50))
     return SharedData(raster, {}, projection_from_text("OGC:CRS84"))
+
+
+def test_a_planned_map_is_called_by_its_region_and_its_file():
+    planned = PlannedMap(Job(Region("Ohio", Extent(-85, -80, 38, 42))), Path("out/maps/ohio-12.png"))
+    assert repr(planned) == '<map of region "Ohio", ohio-12.png>'

@@ -40,6 +40,9 @@ class PlannedMap:
     job: Job
     path: Path
 
+    def __repr__(self) -> str:
+        return f'<map of region "{self.job.region.name}", {self.path.name}>'
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

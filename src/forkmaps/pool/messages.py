@@ -34,6 +34,10 @@ SMALL = 64 * 1024
 NO_SIGPIPE = getattr(socket, "MSG_NOSIGNAL", 0)
 """Writing to a dead process must not raise SIGPIPE, which a command line tool may have set to kill it."""
 
+SHORT = reprlib.Repr()
+"""Shortens what is shown of a value; objects may say more of themselves than the usual 30 letters."""
+SHORT.maxother = 120
+
 
 class GarbledError(Exception):
     """What came is not a message: something else wrote to the socket."""
@@ -116,7 +120,7 @@ def stack(error: BaseException) -> str:
 def shown(value: object) -> str:
     """Return a value as short text for a log."""
     try:
-        return reprlib.repr(value)
+        return SHORT.repr(value)
     except Exception:
         return f"<{type(value).__name__}>"
 
