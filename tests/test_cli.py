@@ -57,6 +57,34 @@ def test_json_is_one_object_with_the_reports_keys(tmp_path):
     assert sorted(report["outputs"]) == sorted(str(p) for p in (tmp_path / "out").rglob("*.png"))
 
 
+def test_the_morning_after_a_run_that_was_refused(tmp_path):
+    path = make_set(tmp_path)
+    assert forkmaps("render", path).returncode == 0
+    assert forkmaps("render", path, "--summary").returncode == 0
+    (raster,) = tmp_path.glob("*.tif")
+    raster.rename(tmp_path / "away")
+    assert forkmaps("render", path).returncode == 2
+    summary = forkmaps("render", path, "--summary")
+    assert summary.returncode == 1
+    assert f"refused: {raster}: there is no such raster file" in summary.stdout
+    assert "no map was drawn" in summary.stdout
+    (tmp_path / "away").rename(raster)
+    assert forkmaps("render", path).returncode == 0
+    assert forkmaps("render", path, "--summary").returncode == 0
+
+
+def test_a_run_that_was_refused_makes_no_folder(tmp_path):
+    path = make_set(tmp_path)
+    next(tmp_path.glob("*.tif")).unlink()
+    assert forkmaps("render", path).returncode == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_quiet_shows_no_progress(tmp_path):
+    run = forkmaps("render", make_set(tmp_path), "--quiet")
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_pictures_are_the_same_however_many_workers_draw_them(tmp_path, workers):
     path = make_set(tmp_path)

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--only-failed", action="store_true", help="draw only maps that failed the last time")
     render.add_argument("--fail-fast", action="store_true", help="stop at the first map that fails")
     render.add_argument("--wait", action="store_true", help="wait for another run in the folder to end")
+    render.add_argument("--quiet", action="store_true", help="show no progress")
     render.add_argument("--json", action="store_true", help="print a report as one JSON object")
     render.add_argument(
         "--summary", action="store_true", help="show what became of the last run; read and draw nothing"
@@ -154,12 +156,16 @@ def _unknown(arguments: list[str], parser: argparse.ArgumentParser) -> str:
 def _render(options: argparse.Namespace) -> int:
     if options.summary:
         return _show_last(options)
-    shared, plan = _prepare(options)
+    try:
+        shared, plan = _prepare(options)
+    except ForkmapsError as error:
+        _report_refusal(options, str(error))
+        raise
     from forkmaps.batch import Run, draw_maps
     from forkmaps.progress import Progress
 
     def progress(total: int) -> Progress:
-        return Progress(total, sys.stderr)
+        return Progress(total, None if options.quiet else sys.stderr)
 
     how = ("workers", "timeout", "force", "only_failed", "fail_fast", "wait", "start_method")
     report = draw_maps(shared, plan, Run(**{name: getattr(options, name) for name in how}), progress=progress)
@@ -168,6 +174,18 @@ def _render(options: argparse.Namespace) -> int:
     else:
         print(f"{report.summary()}\npictures are in {_shortest(plan.folder)}")
     return SOME_FAILED if report.failed else DONE
+
+
+def _report_refusal(options: argparse.Namespace, reason: str) -> None:
+    """Leave word in the folder of the pictures, for the morning after, unless there are none yet."""
+    from forkmaps.output import is_locked
+    from forkmaps.report import Report
+
+    with suppress(ForkmapsError):
+        mapset = _mapset(options)
+        folder = _folder(mapset, options)
+        if folder.is_dir() and not is_locked(folder):
+            Report.of_refused(mapset.name, folder, reason).write()
 
 
 def _show_last(options: argparse.Namespace) -> int:
@@ -251,7 +269,7 @@ def _folder(mapset: MapSet, options: argparse.Namespace) -> Path:
 
 def _shortest(path: Path) -> str:
     relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
+    return str(path) if relative.startswith("..") or Path.cwd() == Path("/") else relative
 
 
 def _picture_file(text: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,7 @@ _RESERVE = 1 << 16
 """Bytes of a report whose run goes on."""
 
 KILLED = "stopped: killed, before it could tell why"
+REFUSED = "refused: "
 """The state of a report whose run has not ended and goes on no more."""
 
 DONE = "done"
@@ -109,7 +111,8 @@ class Report:
     folder : str
         That the pictures are in.
     state : str
-        "done", "running", or "stopped: " and why. In the file a run that was killed is "running" still.
+        "done", "running", "stopped: " or "refused: " and why. In the file a run that was killed is "running"
+        still; one that was refused never began to draw.
     begun : str
         When, as ISO 8601 has it, in UTC.
     maps, failed, skipped, left : int
@@ -151,6 +154,28 @@ class Report:
     def is_complete(self) -> bool:
         """Whether the run came to its end and every map is done."""
         return self.state == DONE and not self.failed
+
+    @classmethod
+    def of_refused(cls, mapset: str, folder: Path, reason: str) -> Self:
+        """Return the report of a run that ended before anything could be drawn."""
+        return cls(
+            mapset=mapset,
+            folder=str(folder),
+            state=REFUSED + reason,
+            begun=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            maps=0,
+            failed=0,
+            skipped=0,
+            left=0,
+            seconds=0.0,
+            raster_reads=0,
+            shared_mb=0.0,
+            workers=(),
+            failures=(),
+            warnings=(),
+            slowest=(),
+            outputs=(),
+        )
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -220,19 +245,19 @@ class Report:
             pictures(self.outputs),
         )
 
-    @property
-    def _left(self) -> str:
-        if self.state in (RUNNING, KILLED):  # told when it began
-            return f"{self.left} maps were to draw"
-        return f"{self.left} maps are left, the next run draws them"
-
     def _lines(self) -> Iterator[str]:
+        if self.state.startswith(REFUSED):
+            yield f"{self.state}\nno map was drawn"
+            return
+        if self.state in (RUNNING, KILLED):  # told when it began
+            yield f"{self.state}; {self.left} maps were to draw, those drawn since are not counted here"
+            return
         rate = self.maps / self.seconds if self.seconds else 0.0
         done = f"{self.maps} maps in {self.seconds:.1f} s ({rate:.1f} per second)"
         skipped = f"{self.skipped} unchanged, " if self.skipped else ""
         yield f"{done}, {skipped}{self.failed} failed; raster read {_times(self.raster_reads)}"
         if self.state != DONE:
-            yield f"{self.state}; {self._left}"
+            yield f"{self.state}; {self.left} maps are left, the next run draws them"
         yield from _memory(self.shared_mb, self.workers)
         if self.slowest:
             times = (f'{one.seconds:.2f} s "{one.region}", band {one.band}' for one in self.slowest)
