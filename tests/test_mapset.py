@@ -1,8 +1,12 @@
 """Map set files: what they say, and what is said of wrong ones."""
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from forkmaps.batch import Run, draw_maps
 from forkmaps.errors import ForkmapsError, MapSetError, ProjectionError, RasterError
+from forkmaps.maps import render_maps
 from forkmaps.mapset import read_mapset
 from small import SET, make_set
 
@@ -23,6 +27,26 @@ def test_a_set_gives_data_and_regions(tmp_path):
     assert shared.raster.unit == "m"
     assert list(shared.features) == ["square"]
     assert shared.projection.crs.proj4_params["lon_0"] == -100.0
+
+
+def test_from_python_its_maps_are_drawn_as_the_set_says_or_one_by_one(tmp_path):
+    mapset = read_mapset(make_set(tmp_path, SET.replace("[style]", '[style]\npalette = "Reds"')))
+    shared, regions = mapset.load()
+    assert mapset.style.palette == "Reds"
+    draw_maps(shared, mapset.plan(shared, regions), Run(workers=0))
+    how = {"style": mapset.style, "lines": mapset.lines, "workers": 0, "show_progress": False}
+    render_maps(shared, regions[:1], out=tmp_path / "again", **how)
+    drawn = (tmp_path / "again" / "north.png").read_bytes()
+    assert drawn == (tmp_path / "out" / "north.png").read_bytes()
+
+
+def test_a_function_finds_its_band_by_number_also_where_bands_were_chosen(tmp_path):
+    mapset = read_mapset(make_set(tmp_path, bands=3))
+    (all_bands, regions), (chosen, _) = mapset.load(), mapset.with_bands([3]).load()
+    axes = Figure().add_subplot(projection=chosen.projection)
+    axes.set_extent(chosen.projection.extent_of(regions[0]), chosen.projection.crs)
+    found = chosen.in_view(axes).sel(band=chosen.raster.bands[0].number)
+    assert np.array_equal(found, all_bands.in_view(axes).sel(band=1) + 2)
 
 
 def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):

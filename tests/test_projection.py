@@ -436,3 +436,17 @@ def test_axes_can_be_made_in_any_projected_crs(text):
     figure.canvas.draw()
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     assert (pixels[20:80, 30:70].min(axis=(1, 2)) < 50).all()
+
+
+def test_pyplot_takes_projection_and_extent_as_they_are():
+    mine = Region("mine", Extent(-105, -90, 33, 45))
+    projection = MapProjection(PROJECTIONS["Lambert"])
+    figure = Figure()
+    axes = figure.add_subplot(projection=projection)
+    axes.set_extent(mine.extent, ccrs.PlateCarree())
+    assert axes.projection == PROJECTIONS["Lambert"]
+    west, east, south, north = projection.extent_of(mine)
+    # cartopy looks at fewer places along the box's curved south.
+    assert np.allclose((*axes.get_xlim(), *axes.get_ylim()), (west, east, south, north), atol=3e4)
+    axes.set_extent(projection.extent_of(mine), projection.crs)
+    assert np.allclose((*axes.get_xlim(), *axes.get_ylim()), (west, east, south, north))

@@ -104,6 +104,27 @@ def test_twelve_lines_draw_twelve_regions_with_a_users_own_function(beside_the_d
             assert picture.size == (1400, 900)
 
 
+def test_a_function_that_draws_figures_with_pyplot(beside_the_data):
+    run_example(beside_the_data, "def plotter(region)")
+    pictures = sorted((beside_the_data / "out" / "figures").glob("*.png"))
+    assert len(pictures) == 3
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert picture.size == (700, 500)
+            assert len(picture.convert("RGB").getcolors(picture.width * picture.height)) > 100
+
+
+def test_a_map_set_is_drawn_from_python_in_its_own_style_and_in_another(beside_the_data):
+    run_example(beside_the_data, "mapset.style")
+    out = beside_the_data / "out"
+    assert len(list((out / "us12").glob("*.png"))) == 12
+    for path in (two := sorted((out / "two").glob("*.png"))):
+        assert path.read_bytes() == (out / "us12" / path.name).read_bytes()
+    assert len(two) == 2
+    with Image.open(out / "own_style" / "Ohio.png") as picture:
+        assert picture.size == (700, 500)
+
+
 def test_the_example_of_a_function_over_shared_data_runs(capsys):
     names = {}
     exec(next(text for text in blocks("python") if "noisy_quantiles" in text), names)

@@ -90,6 +90,11 @@ def row_fault(write: Write, row: str, header: str = HEADER, **options: Any) -> s
 # --- values
 
 
+def test_an_extent_gives_its_sides_in_the_order_of_cartopy() -> None:
+    west, east, south, north = Extent(-85, -80, 38, 42)
+    assert (west, east, south, north) == (-85, -80, 38, 42)
+
+
 def test_extent_has_width_and_height() -> None:
     extent = Extent(170, 190, -20, -10)
     assert (extent.width, extent.height) == (20, 10)

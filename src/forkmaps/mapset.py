@@ -192,6 +192,11 @@ class MapSet:
         return self.resolve(self.options.output.folder)
 
     @property
+    def style(self) -> Style:
+        """How the maps look."""
+        return self.options.style
+
+    @property
     def lines(self) -> dict[str, Line]:
         """How each boundary layer is drawn, in drawing order."""
         layers = sorted(self.options.boundaries, key=lambda boundary: boundary.order)
@@ -233,7 +238,7 @@ class MapSet:
             shared,
             regions,
             folder=self.folder if folder is None else folder,
-            style=self.options.style,
+            style=self.style,
             lines=self.lines,
             file=self.options.output.template,
             name=self.name,

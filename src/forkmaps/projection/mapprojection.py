@@ -79,7 +79,7 @@ class _Way:
 
 
 class MapProjection:
-    """A projection to draw maps in.
+    """A projection to draw maps in; `plt.axes(projection=...)` and the like take it as cartopy's.
 
     Parameters
     ----------
@@ -102,6 +102,11 @@ class MapProjection:
 
     def __hash__(self) -> int:
         return hash(self.crs)
+
+    def _as_mpl_axes(self) -> tuple[type[Any], dict[str, Any]]:
+        """Tell matplotlib the axes for `projection=`: a cartopy GeoAxes."""
+        kind, arguments = self.crs._as_mpl_axes()
+        return kind, arguments
 
     @property
     def label(self) -> str:

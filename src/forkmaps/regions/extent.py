@@ -14,7 +14,7 @@ DEGREE_SIDES = ("west", "east", "south", "north")
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The four sides of a box, in the order of cartopy's `set_extent`.
+    """The four sides of a box, in the order of cartopy's `set_extent`, which takes it as it is.
 
     Parameters
     ----------
@@ -35,7 +35,11 @@ class Extent:
 
     def __post_init__(self) -> None:
         if not (0 < self.east - self.west < math.inf and 0 < self.north - self.south < math.inf):
-            refuse(order_faults((self.west, self.east, self.south, self.north), DEGREE_SIDES))
+            refuse(order_faults(tuple(self), DEGREE_SIDES))
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield west, east, south, north."""
+        return iter((self.west, self.east, self.south, self.north))
 
     @property
     def width(self) -> float:
