@@ -26,6 +26,7 @@ from forkmaps.doctor.trial import trial_data
 from forkmaps.errors import ForkUnsafe, ItemError, PoolError
 from forkmaps.functions.freezing import frozen
 from forkmaps.pool import Failed
+from forkmaps.progress import Progress
 from forkmaps.shared import SharedData, set_shared_data
 
 pytestmark = pytest.mark.timeout(60)
@@ -100,6 +101,14 @@ def test_builtin_functions_and_partial_ones_will_do() -> None:
 def test_progress_counts_the_items(capsys: pytest.CaptureFixture[str]) -> None:
     list(fork_map(abs, range(4), workers=0, progress=True))
     assert "4/4 items" in capsys.readouterr().err
+
+
+def test_progress_begins_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Any] = []
+    monkeypatch.setattr("forkmaps.functions.shown_progress", lambda items: begun.append(1) or Progress(4))
+    values = fork_map(abs, range(4), workers=0, progress=True)
+    assert begun == []
+    assert (next(values), begun) == (0, [1])
 
 
 def test_progress_of_nobody_knows_how_many_writes_few_lines(

@@ -106,7 +106,7 @@ def fork_map(
         after_fork=after_fork,
         start_method=start_method,
     )
-    outcomes = _outcomes(pool, items, shown_progress(items) if progress else None)
+    outcomes = _outcomes(pool, items, progress=progress)
     return _values(outcomes, ordered=ordered, errors=errors)
 
 
@@ -119,12 +119,12 @@ def _values(
 
 
 def _outcomes(
-    pool: Pool[Numbered[T], Any], items: Iterable[T], progress: Progress | None
+    pool: Pool[Numbered[T], Any], items: Iterable[T], *, progress: bool
 ) -> Generator[Outcome[Numbered[T], Any], None, None]:
-    with pool, progress or nullcontext():
+    with pool, shown_progress(items) if progress else nullcontext() as bar:
         for outcome in pool.run(enumerate(items)):
-            if progress is not None:
-                progress.step()
+            if bar is not None:
+                bar.step()
             yield outcome
 
 
