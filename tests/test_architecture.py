@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "shared": {"errors", "html", "output", "regions", "projection", "cache", "raster", "features"},
     "style": {"errors", "projection", "raster"},
     "plotter": {"errors", "raster"},
-    "job": {"raster", "regions", "shared", "style"},
+    "job": {"errors", "regions", "shared", "style"},
     "render": {
         *("errors", "regions", "projection", "raster", "features", "shared", "style", "job", "plotter"),
         "figures",
@@ -94,7 +94,19 @@ MAY_IMPORT = {
         *("pool", "encode", "plan", "batch"),
     },
     "cli": {
-        *("errors", "regions", "cache", "mapset", "plan", "progress", "report", "batch", "bundled", "doctor"),
+        *(
+            "errors",
+            "output",
+            "regions",
+            "cache",
+            "mapset",
+            "plan",
+            "progress",
+            "report",
+            "batch",
+            "bundled",
+            "doctor",
+        ),
         *("process", "sheet"),
     },
 }

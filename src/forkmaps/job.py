@@ -5,11 +5,14 @@ Apart from `render`, which needs all of matplotlib: whether a map has to be draw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from forkmaps.errors import FeatureError, nearest
 from forkmaps.regions import Region
 from forkmaps.shared import SharedData
+from forkmaps.style import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +43,17 @@ def template_fields(shared: SharedData, job: Job) -> dict[str, Any]:
         "raster.unit": raster.unit,
         "valid_time": band.valid_time,
     }
+
+
+def check_lines(lines: Mapping[str, Line], shared: SharedData) -> None:
+    """Raise FeatureError for a layer that there is none of, and for one to fill that has no areas."""
+    known = list(shared.features)
+    for name, line in lines.items():
+        if name not in known:
+            there_are = ", ".join(known) or "none"
+            hint = nearest(name, known)
+            raise FeatureError(f'there is no boundary layer "{name}"{hint}; there are {there_are}')
+        if line.fill != "none" and not shared.features[name].filled:
+            raise FeatureError(
+                f'the boundary layer "{name}" has no areas to fill with {line.fill}; load it with filled=True'
+            )

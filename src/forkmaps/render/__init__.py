@@ -21,9 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 
-from forkmaps.errors import FeatureError, nearest
 from forkmaps.figures import VectorFormat, inches, vector_bytes
-from forkmaps.job import Job, template_fields
+from forkmaps.job import Job, check_lines, template_fields
 from forkmaps.plotter import Plotter
 from forkmaps.projection import View, view_of
 from forkmaps.raster.sampling import Plane
@@ -78,7 +77,7 @@ class Renderer:
     ) -> None:
         self.shared, self.style = shared, style
         self.lines = dict(lines) if lines is not None else dict.fromkeys(shared.features, Line())
-        _check_layers(self.lines, shared)
+        check_lines(self.lines, shared)
         self.layout = Layout.of(style)
         self._title = Template(style.title, MAP_FIELDS)
         self._subtitle = Template(style.subtitle, MAP_FIELDS)
@@ -235,19 +234,6 @@ def _figure(style: Style, layout: Layout) -> Figure:
     figure = Figure(figsize=(width, height), dpi=style.dpi, facecolor=style.background)
     figure.set_layout_engine("none")
     return figure
-
-
-def _check_layers(lines: Mapping[str, Line], shared: SharedData) -> None:
-    known = list(shared.features)
-    for name, line in lines.items():
-        if name not in known:
-            there_are = ", ".join(known) or "none"
-            hint = nearest(name, known)
-            raise FeatureError(f'there is no boundary layer "{name}"{hint}; there are {there_are}')
-        if line.fill != "none" and not shared.features[name].filled:
-            raise FeatureError(
-                f'the boundary layer "{name}" has no areas to fill with {line.fill}; load it with filled=True'
-            )
 
 
 def _with_minus(value: str) -> str:
