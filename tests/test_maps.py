@@ -11,8 +11,8 @@ from affine import Affine
 from matplotlib.figure import Figure
 from PIL import Image
 
-from forkmaps import Style, render_maps, shared_data
-from forkmaps.errors import DrawingError, RegionError
+from forkmaps import Style, contact_sheet, render_maps, shared_data, show_map
+from forkmaps.errors import DrawingError, RegionError, StyleError
 from forkmaps.plotter import plotter_of
 from forkmaps.projection import MapProjection
 from forkmaps.raster import Band, Raster
@@ -203,9 +203,45 @@ class TestInPlaceOfTheMap:
 
 
 def test_a_wrong_option_draws_nothing(shared, tmp_path):
-    with pytest.raises(TypeError, match="wokers"):
-        drawn(shared, tmp_path / "out", wokers=3)
+    told = r'there is no option "worker"; did you mean "workers"\?; there are workers, timeout, .*style'
+    with pytest.raises(TypeError, match=told):
+        drawn(shared, tmp_path / "out", worker=3)
+    with pytest.raises(TypeError, match=r'did you mean "style"\?'):
+        drawn(shared, tmp_path / "out", styl=None)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"style": {"palette": "Reds"}},
+            r"style: a Style is needed, not \{'palette': 'Reds'\}; write Style\(palette='Reds'\)",
+        ),
+        ({"style": {}}, r'not \{\}; write Style\(palette="viridis"\)'),
+        ({"lines": {"square": 0.3}}, r'lines: layer "square": a Line is needed, not 0.3; write Line\(linew'),
+        ({"lines": {"square": {"color": "red"}}}, r"write Line\(color='red'\)"),
+        ({"lines": ["square"]}, "lines: a Line by each layer's name is needed, not "),
+    ],
+)
+def test_a_style_or_lines_of_something_else_draw_nothing(shared, tmp_path, given, told):
+    with pytest.raises(StyleError, match=told):
+        drawn(shared, tmp_path / "out", **given)
+    with pytest.raises(StyleError, match=told):
+        show_map(shared, {"north": REGIONS["north"]}, **given)
+    with pytest.raises(StyleError, match=told):
+        contact_sheet(shared, REGIONS, **given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_sides_without_a_name_are_shown_whole(shared):
+    with pytest.raises(RegionError, match=r"^\(-85, -80, 38, 42\) is no region; give .*name: \(west, east"):
+        show_map(shared, (-85, -80, 38, 42))
+
+
+def test_a_contact_sheet_takes_sides_by_name(shared):
+    [page] = contact_sheet(shared, {"north": REGIONS["north"]}, workers=0, show_progress=False).pages
+    assert page.std() > 0
 
 
 def test_shares_what_it_is_given_not_what_was_loaded_last(shared, tmp_path):

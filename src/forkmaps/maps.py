@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from forkmaps.batch import Run, draw_maps
+from forkmaps.errors import nearest
 from forkmaps.plan import plan_maps
 from forkmaps.progress import Progress
 from forkmaps.regions.given import Regions
@@ -25,7 +28,7 @@ def render_maps(
     file: str = "{region.name}.png",
     style: Style | None = None,
     lines: Mapping[str, Line] | None = None,
-    rasters: Sequence[str] | Literal["all"] = ("",),
+    rasters: Sequence[str] | str = ("",),
     show_progress: bool = True,
     **run: Any,
 ) -> Report:
@@ -51,8 +54,8 @@ def render_maps(
     style : Style
     lines : mapping of str to Line
         Which boundary layers are drawn, and how, in this order; default: all of them.
-    rasters : sequence of str, or "all"
-        Names of the rasters to draw; default: the first alone.
+    rasters : str or sequence of str
+        Names of the rasters to draw, or "all"; default: the first alone.
     show_progress : bool
         Show progress on stderr: a bar on a terminal or in a notebook, else lines.
     **run
@@ -65,9 +68,12 @@ def render_maps(
 
     Raises
     ------
+    TypeError
+        There is no such option.
     ForkmapsError
         Nothing can be drawn: see `plan_maps` and `draw_maps`.
     """
+    how = _run(run)
     plan = plan_maps(
         shared,
         regions,
@@ -80,4 +86,15 @@ def render_maps(
         draw=draw,
     )
     stream = sys.stderr if show_progress else None
-    return draw_maps(shared, plan, Run(**run), progress=lambda total: Progress(total, stream))
+    return draw_maps(shared, plan, how, progress=lambda total: Progress(total, stream))
+
+
+def _run(options: Mapping[str, Any]) -> Run:
+    """Return how maps are drawn. Raises TypeError, as any call does, for an option that there is not."""
+    of_run = [field.name for field in fields(Run)]
+    for name in options:
+        if name not in of_run:
+            known = [*of_run, *list(inspect.signature(render_maps).parameters)[:-1]]
+            there_are = f"there are {', '.join(known)}"
+            raise TypeError(f'render_maps: there is no option "{name}"{nearest(name, known)}; {there_are}')
+    return Run(**options)

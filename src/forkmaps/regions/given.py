@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TypeAlias
 
@@ -31,7 +32,8 @@ def regions_of(regions: Regions) -> tuple[Region, ...]:
         raise RegionError("there are no regions; at least one is needed")
     for one in found:
         if not isinstance(one, Region):
-            raise RegionError(f"{one!r:.100} is no region; {_WANTED}")
+            what = regions if isinstance(one, Real) else one
+            raise RegionError(f"{what!r:.100} is no region; {_WANTED}")
     return found
 
 
