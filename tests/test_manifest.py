@@ -527,6 +527,15 @@ def test_maps_that_took_long_come_first(tmp_path, seconds, order):
     assert "".join(one.path.stem for one in first) == order
 
 
+def test_seconds_that_are_none_are_not_known(tmp_path):
+    (path,) = drawn_before(tmp_path, "a.png")
+    manifest = tmp_path / MANIFEST_NAME
+    manifest.write_bytes(manifest.read_bytes().replace(b'"seconds": 0.04', b'"seconds": "x"'))
+    with Manifest.open(tmp_path) as found:
+        assert found.seconds_before(path) is None
+        assert found.drawn_from(path) is None
+
+
 # Speed
 
 

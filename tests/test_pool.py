@@ -705,3 +705,19 @@ def test_a_selector_that_can_not_wait_for_nothing_is_never_asked_to(monkeypatch:
     with Pool(lambda n: n if n else os._exit(1), workers=2, attempts=1) as pool:
         assert [outcome.job for outcome in pool.run([])] == []
         assert sorted(outcome.job for outcome in pool.run(range(6))) == list(range(6))
+
+
+def test_without_workers_a_preparation_that_failed_is_tried_again() -> None:
+    tries: list[int] = []
+
+    def prepare() -> None:
+        tries.append(1)
+        if len(tries) < 2:
+            raise OSError("not yet")
+
+    with Pool(lambda job: job, workers=0, prepare=prepare) as pool:
+        with pytest.raises(PoolError, match="not yet"):
+            list(pool.run([1]))
+        assert [outcome.value for outcome in pool.run([1])] == [1]
+        assert [outcome.value for outcome in pool.run([2])] == [2]
+    assert len(tries) == 2

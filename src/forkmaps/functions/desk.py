@@ -124,7 +124,7 @@ class Desk:
         try:
             self._work()
         except BaseException as error:
-            reason = str(error)
+            reason = str(error) or type(error).__name__
         finally:
             self._end(reason)
 

@@ -159,9 +159,10 @@ def line_of(entry: Entry) -> bytes:
 def entry_of(line: bytes) -> Entry | None:
     """Take a line apart; None if it is damaged."""
     try:
-        return Entry(**json.loads(line))
+        entry = Entry(**json.loads(line))
     except (ValueError, TypeError):
         return None
+    return entry if isinstance(entry.seconds, int | float) else None
 
 
 def says_done(key: bytes, line: bytes) -> bool:

@@ -219,12 +219,12 @@ class Solo(Generic[J, R]):
     kill = close = dismiss
 
     def _get_ready(self) -> None:
-        prepare, self._prepare = self._prepare, None
         try:
-            if prepare is not None:
-                prepare()
+            if self._prepare is not None:
+                self._prepare()
         except Exception as error:
             raise PoolError(f"the preparation for the jobs failed: {describe(error)}") from error
+        self._prepare = None
 
     def _do(self, job: J) -> Outcome[J, R]:
         begin = time.perf_counter()
