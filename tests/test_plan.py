@@ -7,7 +7,7 @@ import pyproj
 import pytest
 from affine import Affine
 
-from forkmaps.errors import OutputError, RegionError, StyleError
+from forkmaps.errors import FeatureError, OutputError, RasterError, RegionError, StyleError
 from forkmaps.job import Job
 from forkmaps.mapset import read_mapset
 from forkmaps.plan import PlannedMap, plan_maps
@@ -15,7 +15,7 @@ from forkmaps.projection import projection_from_text
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
 from forkmaps.shared import SharedData
-from forkmaps.style import Style
+from forkmaps.style import Line, Style
 from small import REGIONS, SET, make_set
 
 
@@ -123,3 +123,26 @@ def shared_without_times():
 def test_a_planned_map_is_called_by_its_region_and_its_file():
     planned = PlannedMap(Job(Region("Ohio", Extent(-85, -80, 38, 42))), Path("out/maps/ohio-12.png"))
     assert repr(planned) == '<map of region "Ohio", ohio-12.png>'
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "told"),
+    [
+        ({"rasters": "rester"}, RasterError, 'no raster "rester"; did you mean "raster"'),
+        ({"rasters": []}, RasterError, "none is asked for; there are raster"),
+        ({"lines": {"states": Line()}}, FeatureError, 'no boundary layer "states"'),
+    ],
+)
+def test_what_there_is_not_is_told_before_anything_is_drawn(
+    shared_without_times, tmp_path, options, error, told
+):
+    regions = [Region("here", Extent(-105, -95, 35, 45))]
+    with pytest.raises(error, match=told):
+        plan_maps(shared_without_times, regions, folder=tmp_path, **options)
+
+
+@pytest.mark.parametrize("rasters", ["raster", "all", ["raster"]])
+def test_rasters_by_name(shared_without_times, tmp_path, rasters):
+    regions = [Region("here", Extent(-105, -95, 35, 45))]
+    (planned,) = plan_maps(shared_without_times, regions, folder=tmp_path, rasters=rasters).maps
+    assert planned.job.raster == "raster"

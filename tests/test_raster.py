@@ -391,7 +391,7 @@ def test_nothing_can_be_written_into(raster):
             level[...] = 0
     with pytest.raises(ValueError, match="read-only"):
         raster.values[0, 0, 0] = 1
-    with pytest.raises(ValueError, match="read-only|is a view"):
+    with pytest.raises(ValueError, match=r"read-only|is a view"):
         raster.to_xarray()[0, 0, 0] = 1
 
 

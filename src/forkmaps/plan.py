@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from forkmaps.errors import OutputError, RegionError, StyleError
+from forkmaps.errors import OutputError, RasterError, RegionError, StyleError
 from forkmaps.html import block, facts, link, table
-from forkmaps.job import Job, template_fields
+from forkmaps.job import Job, check_lines, template_fields
 from forkmaps.names import check_outputs, safe_name
 from forkmaps.plotter import Plotter, plotter_of
 from forkmaps.projection import MapProjection
@@ -21,6 +21,7 @@ from forkmaps.regions import Extent, Region
 from forkmaps.regions.given import Regions, regions_of
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
+from forkmaps.style.given import lines_of, style_of
 from forkmaps.style.layout import Layout
 from forkmaps.style.template import FILE_FIELDS, MAP_FIELDS, Template
 
@@ -89,7 +90,7 @@ def plan_maps(
     lines: Mapping[str, Line] | None = None,
     file: str = "{region.name}.png",
     name: str = "maps",
-    rasters: Sequence[str] | Literal["all"] = ("",),
+    rasters: Sequence[str] | str = ("",),
     draw: Callable[..., Any] | None = None,
 ) -> Plan:
     """Plan the pictures of a set: each region at each band of the raster.
@@ -109,8 +110,8 @@ def plan_maps(
         Template of the files' names in the folder, with one of the suffixes .png, .webp, .pdf, .svg.
     name : str
         Of the set, for reports.
-    rasters : sequence of str, or "all"
-        Names of the rasters to draw, each with the one style; default: the first alone.
+    rasters : str or sequence of str
+        Names of the rasters to draw, each with the one style, or "all"; default: the first alone.
     draw : callable
         A function of your own: (axes, shared, region) adds to each map, (region) draws a figure in its place.
 
@@ -118,21 +119,26 @@ def plan_maps(
     ------
     DrawingError
         The function can be called in neither way.
+    FeatureError
+        There is no layer of such a name, or it has no areas to fill.
     RasterError
-        There is no raster of such a name.
+        There is no raster of such a name, or none is asked for.
     RegionError
         There are none, something is no region, or some lie outside of the raster.
     StyleError
-        A template has a field that the region list has no column for, or the picture is too small for a map.
+        `style` or `lines` is something else; a template has a field that the region list has no column for;
+        or the picture is too small for a map.
     OutputError
         Two pictures would have one file.
     """
     regions = regions_of(regions)
-    style, folder, template = style or Style(), Path(folder), file_template(file)
+    style, lines = style_of(style), lines_of(lines, shared.features)
+    check_lines(lines, shared)
+    folder, template = Path(folder), file_template(file)
     plotter = None if draw is None else plotter_of(draw)
     Layout.of(style)
     check_templates(regions, style, template)
-    drawn = {key: shared.raster_named(key) for key in (shared.rasters if rasters == "all" else rasters)}
+    drawn = _rasters(shared, rasters)
     _check_times(drawn.values(), style, template)
     for raster in drawn.values():
         check_regions(shared.projection, raster, regions)
@@ -147,9 +153,16 @@ def plan_maps(
         raise OutputError(_one_file_for_all(file, drawn))
     paths = check_outputs(folder, names, jobs=[_label(shared, job) for job in jobs])
     maps = tuple(PlannedMap(job, path) for job, path in zip(jobs, paths, strict=True))
-    if lines is None:
-        lines = dict.fromkeys(shared.features, Line())
     return Plan(maps, folder, style, lines, name, plotter)
+
+
+def _rasters(shared: SharedData, names: Sequence[str] | str) -> dict[str, Raster]:
+    """Return the rasters to draw, by the names that they are asked for."""
+    if isinstance(names, str):
+        names = list(shared.rasters) if names == "all" else [names]
+    if not names:
+        raise RasterError(f'rasters: none is asked for; there are {", ".join(shared.rasters)}, and "all"')
+    return {name: shared.raster_named(name) for name in names}
 
 
 def file_template(file: str, known: Sequence[str] = FILE_FIELDS) -> Template:
