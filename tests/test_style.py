@@ -1,7 +1,14 @@
 """A style is checked when it is made, and says what is wrong with it."""
 
+import ast
+import inspect
+import itertools
+import pathlib
+import re
 import subprocess
 import sys
+import textwrap
+import tomllib
 
 import pytest
 
@@ -98,3 +105,35 @@ def test_a_style_loads_no_fonts():
         "sys.exit('matplotlib.font_manager' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def rows_of(heading):
+    """The rows of the table under a heading of docs/style.md: option, meaning, default."""
+    text = (pathlib.Path(__file__).parents[1] / "docs" / "style.md").read_text()
+    section = re.split(r"^# ", text, flags=re.MULTILINE)[1:]
+    found = next(part for part in section if part.startswith(heading))
+    return [
+        [cell.strip() for cell in row.strip("|").split("|")] for row in re.findall(r"^\| `.*", found, re.M)
+    ]
+
+
+@pytest.mark.parametrize(("kind", "heading"), [(Style, "Styles"), (Line, "Lines")])
+def test_the_page_of_styles_has_all_options_with_their_defaults(kind, heading):
+    rows = rows_of(heading)
+    assert [option for option, _, _ in rows] == [f"`{name}`" for name in kind.model_fields]
+    for option, meaning, default in rows:
+        field = kind.model_fields[option.strip("`")]
+        assert meaning
+        if field.default is not None:
+            assert tomllib.loads(f"v = {default.strip('`')}") == {"v": field.default}, option
+        else:
+            assert not default.startswith("`"), option
+
+
+@pytest.mark.parametrize("kind", [Style, Line])
+def test_every_option_says_what_it_is(kind):
+    [body] = (node.body for node in ast.parse(textwrap.dedent(inspect.getsource(kind))).body)
+    for before, after in itertools.pairwise(body):
+        if isinstance(before, ast.AnnAssign):
+            told = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            assert told, f"{kind.__name__}.{before.target.id}"

@@ -88,24 +88,31 @@ Inches = Annotated[float, Field(gt=0, le=200)]
 
 
 class Line(Options):
-    """How one boundary layer is drawn: `linewidth` in points, and colors."""
+    """How one boundary layer is drawn."""
 
     linewidth: Points = 0.8
+    """Width of its lines, in points (1/72 inch); 0 draws none."""
     color: Color = "black"
+    """Color of its lines."""
     fill: Color = "none"
+    """Color of its areas, which a layer has that was loaded with `Boundary(..., filled=True)`."""
 
 
 class Style(Options):
     """How the maps of a set look."""
 
     palette: Palette = "viridis"
+    """Name of a matplotlib color map."""
     colors: Listed[tuple[Color, ...] | None] = None
     """Colors in place of a palette: one for each step between levels, or to shade between."""
     levels: Listed[tuple[Value, ...] | None] = None
     """Limits of the palette's steps, ascending, in the raster's unit; excludes `min` and `max`."""
     min: Value | None = None
-    """Value at the palette's first color; default: the least of the raster's bands that are drawn."""
+    """Value at the palette's first color, in the raster's unit; default: the least of the raster's bands that
+    are drawn."""
     max: Value | None = None
+    """Value at the palette's last color, in the raster's unit; default: the greatest of the raster's bands
+    that are drawn."""
     ticks: Listed[tuple[Value, ...] | None] = None
     """Values that the color bar is labelled at; default: the levels, or matplotlib's choice."""
     unit: str | None = None
@@ -113,21 +120,37 @@ class Style(Options):
     label: str | None = None
     """Text under the color bar; default: the band's name and unit."""
     under: Color | None = None
+    """Color of values less than `min`, or the first level; default: the palette's own for these, which is its
+    first unless it was made with another."""
     over: Color | None = None
+    """Color of values greater than `max`, or the last level; default: the palette's own for these, which is
+    its last unless it was made with another."""
     no_data: Color = "white"
+    """Color of places without data."""
     interpolation: Literal["nearest", "linear"] = "nearest"
+    """Cells larger than a pixel have one color each ("nearest"), or shade into their neighbors ("linear")."""
     width: Inches = 14.0
+    """Width of the picture, in inches."""
     height: Inches = 9.0
+    """Height of the picture, in inches."""
     dpi: Annotated[float, Field(gt=0, le=1200)] = 100.0
+    """Pixels per inch."""
     title: TemplateText = "{region.title}"
+    """Template of the line above the map."""
     subtitle: TemplateText = ""
+    """Template of a second, smaller line there."""
     title_size: TextSize = 16.0
+    """Size of the title's letters, in points."""
     subtitle_size: TextSize = 11.0
+    """Size of the subtitle's letters, in points."""
     label_size: TextSize = 10.0
+    """Size of the letters at the color bar, in points."""
     font: Font = _BUNDLED_FONT
+    """Name of a font on this machine, or of a family: "sans-serif", "serif", "monospace"."""
     background: Opaque = "white"
+    """Color of the picture around the map."""
     frame: Points = 0.8
-    """Width of the map's frame; 0 draws none."""
+    """Width of the map's frame, in points; 0 draws none."""
     raster: bool = True
     """Whether the raster is drawn; without it, and its color bar, there are lines and what functions add."""
     color_bar: bool = True
