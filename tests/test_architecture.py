@@ -38,8 +38,10 @@ MAY_IMPORT = {
     "progress": set(),
     "drawers": {"pool", "figures"},
     "grid": {"errors", "pool", "encode", "figures", "drawers", "progress"},
+    "onraster": {"errors", "regions", "projection", "raster"},
     "plan": {
         "errors",
+        "onraster",
         "html",
         "regions",
         "projection",

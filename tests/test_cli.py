@@ -121,6 +121,7 @@ def test_check_lists_all_and_draws_nothing(tmp_path):
     assert "2 maps of 240 x 180 pixels" in run.stdout
     assert "north.png" in run.stdout
     assert "30 x 20 cells" in run.stdout
+    assert 'projection: proj = "+ellps=WGS84 +proj=lcc +lon_0=-100' in run.stdout
     assert not (tmp_path / "out").exists()
 
 

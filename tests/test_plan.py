@@ -1,7 +1,9 @@
 """Plans: which picture goes where, and what is refused before anything is drawn."""
 
+import re
 from pathlib import Path
 
+import cartopy.crs as ccrs
 import numpy as np
 import pyproj
 import pytest
@@ -10,8 +12,9 @@ from affine import Affine
 from forkmaps.errors import FeatureError, OutputError, RasterError, RegionError, StyleError
 from forkmaps.job import Job
 from forkmaps.mapset import read_mapset
+from forkmaps.onraster import check_regions
 from forkmaps.plan import PlannedMap, plan_maps
-from forkmaps.projection import projection_from_text
+from forkmaps.projection import MapProjection, PlanarProjection, projection_from_text
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
 from forkmaps.shared import SharedData
@@ -60,8 +63,35 @@ def test_a_region_outside_of_the_raster_is_refused_with_the_rasters_extent(tmp_p
     with pytest.raises(RegionError) as caught:
         plan(tmp_path, SET, regions)
     assert 'region "far": 10 to 20, 40 to 50 has nothing of the raster' in str(caught.value)
-    assert "covers -110 to -90, 30 to 50" in str(caught.value)
+    assert "covers -110 to -90, 30 to 50 in degrees; move the regions, or check its CRS" in str(caught.value)
     assert "north" not in str(caught.value).replace("north_", "")
+
+
+@pytest.mark.parametrize(("crs", "unit"), [(None, "degrees"), ("EPSG:5070", "coordinates of EPSG:5070")])
+def test_a_rasters_extent_is_told_in_the_units_of_the_region(crs, unit):
+    raster = Raster.from_array(
+        np.zeros((20, 30)), x=np.arange(30) * 3e4, y=np.arange(20) * 3e4, crs="EPSG:3338"
+    )
+    sides = (10, 20, 40, 50) if crs is None else (5e6, 6e6, 5e6, 6e6)
+    with pytest.raises(RegionError) as caught:
+        check_regions(
+            MapProjection(PlanarProjection("EPSG:5070")), raster, [Region("far", Extent(*sides), crs)]
+        )
+    found = re.search(r"covers (\S+) to (\S+), (\S+) to (\S+) in (.*); move", str(caught.value))
+    assert found[5] == unit
+    # The grid's corners are EPSG:3338's (-15 km, -15 km) and (885 km, 585 km); all its places lie between.
+    x, y = np.meshgrid(np.linspace(-15e3, 885e3, 99), np.linspace(-15e3, 585e3, 99))
+    x, y = pyproj.Transformer.from_crs("EPSG:3338", crs or "EPSG:4326", always_xy=True).transform(x, y)
+    expected = x.min(), x.max(), y.min(), y.max()
+    assert np.allclose([float(found[n]) for n in (1, 2, 3, 4)], expected, rtol=2e-3)
+
+
+def test_a_raster_across_the_antimeridian_is_told_in_one_piece():
+    raster = Raster.from_array(
+        np.zeros((20, 30)), x=np.arange(-15, 15) * 3e4, y=np.arange(20) * 3e4, crs="+proj=merc +lon_0=180"
+    )
+    with pytest.raises(RegionError, match=r"covers 17[56]\.\d+ to 18[34]\.\d+, -0\.\d+ to 5\.\d+ in degrees"):
+        check_regions(MapProjection(ccrs.PlateCarree()), raster, [Region("far", Extent(10, 20, 40, 50))])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pickle
 import time
+import tomllib
 
 import cartopy.crs as ccrs
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from forkmaps.errors import ProjectionError
+from forkmaps.mapset import ProjectionOptions
 from forkmaps.projection import (
     LONLAT,
     MapProjection,
@@ -450,3 +452,28 @@ def test_pyplot_takes_projection_and_extent_as_they_are():
     assert np.allclose((*axes.get_xlim(), *axes.get_ylim()), (west, east, south, north), atol=3e4)
     axes.set_extent(projection.extent_of(mine), projection.crs)
     assert np.allclose((*axes.get_xlim(), *axes.get_ylim()), (west, east, south, north))
+
+
+NOT_NAMED = pyproj.CRS(GRIB_LAMBERT).to_wkt().replace('"unknown"', '"unnamed"', 1)
+"""As a GRIB2 file tells its grid's CRS."""
+
+
+@pytest.mark.parametrize(
+    ("projection", "described"),
+    [
+        (projection_from_text("EPSG:5070"), "NAD83 / Conus Albers, epsg = 5070"),
+        (projection_from_text(NOT_NAMED), 'proj = "+proj=lcc +lat_0=25 +lon_0=-95 +lat_1=25 +lat_2=25 '),
+        (MapProjection(PROJECTIONS["Lambert"]), 'proj = "+ellps=WGS84 +proj=lcc +lon_0=-96 +lat_0=39 '),
+        (MapProjection(ccrs.PlateCarree()), 'cartopy = "PlateCarree"'),
+        (MapProjection(ccrs.PlateCarree(-170.5)), 'cartopy = "PlateCarree", central_longitude = -170.5'),
+        (MapProjection(ccrs.Mercator(170)), 'proj = "+ellps=WGS84 +proj=merc +lon_0=170 '),
+    ],
+)
+def test_what_describes_a_projection_makes_it_in_a_map_set(projection, described):
+    assert projection.described.startswith(described)
+    option = projection.described.removeprefix("NAD83 / Conus Albers, ")
+    made = ProjectionOptions(**tomllib.loads(f"option = {{ {option} }}")["option"]).projection()
+    places = np.array([-120.0, -95.0, -70.0]), np.array([20.0, 40.0, 50.0])
+    there = projection.transformer(LONLAT).transform(*places)
+    assert np.allclose(made.transformer(LONLAT).transform(*places), there, atol=1e-3)
+    assert "PROJCRS" not in repr(projection)

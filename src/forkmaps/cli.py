@@ -214,7 +214,7 @@ def _check(options: argparse.Namespace) -> int:
     )
     for name, feature in shared.features.items():
         print(f"boundaries: {name}, {len(feature.levels[0].xy):,} vertices")
-    print(f"projection: {shared.projection}")
+    print(f"projection: {shared.projection.described}")
     size = plan.style.size
     print(f"{len(plan.maps)} maps of {size.width} x {size.height} pixels in {_shortest(plan.folder)}:")
     for one in plan.maps:

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from forkmaps.errors import OutputError, RasterError, RegionError, StyleError
+from forkmaps.errors import OutputError, RasterError, StyleError
 from forkmaps.html import block, facts, link, table
 from forkmaps.job import Job, check_lines, template_fields
 from forkmaps.names import check_outputs, safe_name
+from forkmaps.onraster import check_regions
 from forkmaps.plotter import Plotter, plotter_of
-from forkmaps.projection import MapProjection
 from forkmaps.raster import Raster
-from forkmaps.regions import Extent, Region
+from forkmaps.regions import Region
 from forkmaps.regions.given import Regions, regions_of
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
@@ -27,11 +24,6 @@ from forkmaps.style.template import FILE_FIELDS, MAP_FIELDS, Template
 
 Format = Literal["png", "webp", "pdf", "svg"]
 FORMATS: tuple[Format, ...] = ("png", "webp", "pdf", "svg")
-
-_PLACES = 9
-"""Places along each side of a region that are looked at on the raster, and of the raster in a region."""
-_SHOWN = 20
-"""Of so many faulty regions a message tells; a wrong CRS makes all of them faulty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,50 +207,3 @@ def _check_times(rasters: Iterable[Raster], style: Style, file: Template) -> Non
                 f'template "{telling[0].text}": {{valid_time}} is not known of band {without[0]} of '
                 f"{raster.source}; leave it out, or take {{band.name}} or {{band.number}}"
             )
-
-
-def check_regions(projection: MapProjection, raster: Raster, regions: Sequence[Region]) -> None:
-    """Raise RegionError for regions of which nothing lies on a raster: all of them in one message."""
-    extents = [projection.extent_of(region) for region in regions]
-    on_raster = _regions_on_raster(raster, projection, extents)
-    around_raster = _raster_in_regions(raster, projection, extents)
-    outside = [
-        r for r, on, around in zip(regions, on_raster, around_raster, strict=True) if not (on or around)
-    ]
-    if outside:
-        lines = [f'region "{r.name}": {_sides(r.extent)} has nothing of the raster' for r in outside[:_SHOWN]]
-        if len(outside) > _SHOWN:
-            lines.append(f"and {len(outside) - _SHOWN} more of {len(regions)} regions")
-        lines.append(f"the raster {raster.source} {_covers(raster)}; move the regions, or check its CRS")
-        raise RegionError("\n".join(lines))
-
-
-def _regions_on_raster(
-    raster: Raster, projection: MapProjection, extents: Sequence[Extent]
-) -> NDArray[np.bool_]:
-    """Return, for each extent, whether one of its places lies on the raster."""
-    part = (np.arange(_PLACES) + 0.5) / _PLACES
-    box = np.array([(e.west, e.width, e.south, e.height) for e in extents])
-    x = (box[:, 0, None, None] + box[:, 1, None, None] * part[None, :, None]) + 0 * part[None, None, :]
-    y = (box[:, 2, None, None] + box[:, 3, None, None] * part[None, None, :]) + 0 * part[None, :, None]
-    lies_on = raster.contains(*projection.inverse(raster.crs_text)(x.ravel(), y.ravel()))
-    return np.array([bool(places.any()) for places in lies_on.reshape(len(extents), -1)])
-
-
-def _raster_in_regions(
-    raster: Raster, projection: MapProjection, extents: Sequence[Extent]
-) -> NDArray[np.bool_]:
-    """Return, for each extent, whether one of the raster's places lies in it."""
-    x, y = projection.transformer(raster.crs_text).transform(*raster.outline(_PLACES))
-    return np.array(
-        [bool(((e.west <= x) & (x <= e.east) & (e.south <= y) & (y <= e.north)).any()) for e in extents]
-    )
-
-
-def _sides(extent: Extent) -> str:
-    return f"{extent.west:g} to {extent.east:g}, {extent.south:g} to {extent.north:g}"
-
-
-def _covers(raster: Raster) -> str:
-    x, y = raster.outline(2)
-    return f"covers {x.min():g} to {x.max():g}, {y.min():g} to {y.max():g} ({raster.crs.name})"

@@ -19,6 +19,7 @@ import pyproj
 from numpy.typing import NDArray
 
 from forkmaps.errors import ProjectionError
+from forkmaps.projection.describing import as_option, name_of, proj_text
 from forkmaps.projection.seams import cut_of, cylinder_of
 from forkmaps.regions import Extent, Region
 
@@ -111,7 +112,12 @@ class MapProjection:
     @property
     def label(self) -> str:
         """What the projection is called in messages: its name, or PROJ parameters."""
-        return str(self.crs.proj4_init if self.crs.name == "unknown" else self.crs.name)
+        return name_of(self.crs) or proj_text(self.crs)
+
+    @property
+    def described(self) -> str:
+        """What the projection is called, if it has a name, and what makes it in a map set's file."""
+        return ", ".join(filter(None, (name_of(self.crs), as_option(self.crs))))
 
     def transformer(self, source: str) -> pyproj.Transformer:
         """Transform from `source` (a CRS text; x before y) to map coordinates, made once.
