@@ -230,6 +230,18 @@ def test_bands_are_sampled_by_index():
 # Linear interpolation
 
 
+def test_the_cells_of_the_view_before_last_are_found_again():
+    raster = numbered(20, 30, degrees(-110, 50, 1))
+    views = [view(-109, -100, 35, 45, 90, 100), view(-100, -90, 35, 45, 90, 100)]
+    conic, plain = MapProjection(ccrs.LambertConformal(-100)), MapProjection(ccrs.PlateCarree())
+    first, second = (raster.sample(one, plain) for one in views)
+    assert (first != second).any()
+    assert raster.cell_map(views[1], plain) is raster.cell_map(views[1], plain)
+    np.testing.assert_array_equal(raster.sample(views[0], plain), first)
+    assert np.ptp(raster.sample(views[0], conic)) == 0  # some metres
+    np.testing.assert_array_equal(raster.sample(views[1], plain), second)
+
+
 def interpolated(values, row, column):
     """Bilinear by hand between the centers of cells, those on the edges going on as they are."""
     row = np.clip(row - 0.5, 0, values.shape[0] - 1)

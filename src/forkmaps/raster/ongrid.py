@@ -32,6 +32,7 @@ class OnGrid:
     grid: Grid
     crs_text: str
     source: str
+    _seen: tuple[View, MapProjection, CellMap] | None = None
 
     @property
     def transform(self) -> Affine:
@@ -68,8 +69,15 @@ class OnGrid:
         return self.grid.contains(x, y)
 
     def cell_map(self, view: View, projection: MapProjection) -> CellMap:
-        """Return which cells of the grid lie under a view's pixels."""
-        return self.grid.cell_map(view, projection, self.crs_text)
+        """Return which cells of the grid lie under a view's pixels.
+
+        That of the view asked for last is kept: a map is drawn with it, and its fingerprint made of it.
+        """
+        seen = self._seen
+        if seen is None or seen[0] != view or seen[1] is not projection:
+            seen = (view, projection, self.grid.cell_map(view, projection, self.crs_text))
+            self._seen = seen
+        return seen[2]
 
     def warm(self, projection: MapProjection) -> None:
         """Make what sampling in a projection needs, and what can be kept: before workers are forked."""
