@@ -317,7 +317,7 @@ def test_a_failing_panel_says_so_in_its_place_and_stops_no_other():
 
 def test_of_many_failures_the_first_are_named():
     with pytest.warns(UserWarning, match="25 of 25 panels failed") as told:
-        grid(None, range(25), (5, 5), grid_cell_size=(0.5, 0.5))
+        grid(lambda item, fig, axes: item + None, range(25), (5, 5), grid_cell_size=(0.5, 0.5))
     assert str(told[0].message).count("TypeError") == 20
     assert str(told[0].message).endswith("and 5 more")
 
@@ -408,3 +408,33 @@ def test_a_grid_can_be_drawn_in_a_thread():
     thread.start()
     thread.join()
     assert shades(*drawn[0]) == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("functions", "told"),
+    [
+        (
+            {"plot_fn": lambda data, axes: None},
+            r"^plot_fn: .*<lambda>\(data, axes\) can't be called with \(item, fig",
+        ),
+        ({"plot_fn": lambda a, b, c, d: None}, "missing a required argument: 'd'"),
+        ({"plot_fn": 7}, "plot_fn: 7 is not a function"),
+        (
+            {"preprocessing_fn": lambda: None},
+            r"^preprocessing_fn: .* can't be called with \(item\): too many",
+        ),
+    ],
+)
+def test_functions_of_other_parameters_are_refused_before_a_panel_fails(functions, told):
+    functions = {"plot_fn": lambda data, fig, axes: None} | functions
+    with pytest.raises(DrawingError, match=told):
+        parallel_plot(data=range(12), grid_shape=(3, 4), show_progress=False, **functions)
+
+
+def test_functions_may_take_more_than_they_need():
+    def draw(*anything, color="red", **more):
+        anything[2].set_facecolor(color)
+
+    fig, _ = parallel_plot(draw, range(1), (1, 1), grid_cell_size=(1, 1), max_workers=0, show_progress=False)
+    assert fig is not None
+    plt.close(fig)

@@ -418,6 +418,27 @@ def test_the_fitted_projection_does_not_depend_on_the_regions_order():
     assert fits.pop().extent_of(region(170, 190, -20, -10)).width < 3e6
 
 
+@pytest.mark.parametrize(
+    ("boxes", "kind"),
+    [
+        ([(-125, -65, 25, 50)], ccrs.LambertConformal),
+        ([(0, 10, 10, 21)], ccrs.LambertConformal),
+        ([(0, 10, 9, 20)], ccrs.Mercator),
+        ([(-10, 10, 60, 89)], ccrs.LambertConformal),
+        ([(-10, 10, 65, 87)], ccrs.NorthPolarStereo),
+        ([(-10, 10, -90, -65)], ccrs.SouthPolarStereo),
+        ([(-100, 90, 30, 60)], ccrs.NorthPolarStereo),
+        ([(-100, -90, 10, 60), (60, 75, 20, 40)], ccrs.LambertConformal),
+        ([(-100, 90, 10, 60)], ccrs.Mercator),
+        ([(-100, 90, -81, 60)], ccrs.PlateCarree),
+        ([(0, 10, -85, 85)], ccrs.PlateCarree),
+    ],
+)
+def test_the_kind_of_projection_that_fits(boxes, kind):
+    crs = fitted_projection([Region(str(box), Extent(*box)) for box in boxes]).crs
+    assert type(crs) is kind
+
+
 def test_regions_in_meters_are_fitted_too():
     fiji = region(1_500_000, 2_500_000, 3_500_000, 4_500_000, crs="EPSG:3460")
     extent = fitted_projection([fiji]).extent_of(fiji)

@@ -289,7 +289,7 @@ def test_another_run_in_the_folder_is_refused(tmp_path):
         ({"a": 3}, {}, DrawingError, "a=3 is one value; give a list"),
         ({"a": "xyz"}, {}, DrawingError, "a='xyz' is one value; give a list"),
         ({"nu": NU}, {"file": "{nu:.0f}.png"}, OutputError, "nu=0.0002"),
-        ({"a": [1, 2], "b": [1, 2]}, {"file": "{a}.png"}, OutputError, "a=1, b=1"),
+        ({"a": [1, 2], "b": [1, 2]}, {"file": "{a}.png"}, OutputError, r"put \{b\} into it"),
         ({"nu": NU}, {"file": "{mu}.png"}, StyleError, "no parameter {mu}; there are nu"),
         ({"nu": ["x"]}, {"file": "{nu:.3e}.png"}, StyleError, 'a value like "x"'),
         ({"nu": NU}, {"file": "{nu}"}, OutputError, "must end with one of"),
@@ -363,3 +363,16 @@ def test_workers_that_are_not_forked_from_this_process_draw_the_same(tmp_path, m
             assert run(draw, {"x": [0, 2]}, tmp_path / folder, data, **options).failed == 0
     for path in (tmp_path / "here").glob("*.png"):
         assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("a.png", r'^sweep: file template "a.png" gives 6 figures one file; put \{k\}, \{n\} into it$'),
+        ("{k}.png", r'^sweep: file template "{k}.png" gives 6 figures 3 files; put \{n\} into it$'),
+    ],
+)
+def test_a_template_that_tells_no_figures_apart_is_told_in_a_line(tmp_path, file, told):
+    with pytest.raises(OutputError, match=told):
+        sweep(lambda k, n: None, {"k": [1, 2, 3], "n": [1, 2]}, tmp_path / "out", file=file)
+    assert not (tmp_path / "out").exists()

@@ -10,6 +10,7 @@ inherits a window (`livefigure`).
 
 from __future__ import annotations
 
+import inspect
 import operator
 import sys
 import warnings
@@ -102,7 +103,7 @@ def parallel_plot(
     Raises
     ------
     DrawingError
-        More items or labels than cells, or a shape or size that is none.
+        More items or labels than cells, a shape or size that is none, or a function that can't be called so.
     PoolError
         There is no such start method, or workers can't be started.
     ForkUnsafe
@@ -111,6 +112,9 @@ def parallel_plot(
     shape, cell = _Shape.of(grid_shape, switch_axis), Cell.of(grid_cell_size)
     _check_labels(col_labels, shape.columns, "col_labels", "columns")
     _check_labels(row_labels, shape.rows, "row_labels", "rows")
+    _check_call(plot_fn, "plot_fn", "(item, fig, axes)")
+    if preprocessing_fn is not None:
+        _check_call(preprocessing_fn, "preprocessing_fn", "(item)")
     items = Items.of(data, total, cells=shape.rows * shape.columns)
     drawer = PanelDrawer(plot_fn, preprocessing_fn, items, cell)
     progress = Progress(items.total, sys.stderr if show_progress else None, unit="panel")
@@ -168,6 +172,21 @@ def _check_labels(labels: Sequence[str] | None, cells: int, name: str, what: str
         raise DrawingError(
             f"{name}: {len(labels)} labels for {cells} {what}; leave out some, or make more {what}"
         )
+
+
+def _check_call(function: Any, option: str, wanted: str) -> None:
+    """Raise DrawingError for a function whose parameters are others; all panels would fail of it."""
+    if not callable(function):
+        raise DrawingError(f"{option}: {function!r:.100} is not a function; it is called with {wanted}")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # of some written in C nothing is known
+    try:
+        signature.bind(*wanted.split(","))
+    except TypeError as error:
+        name = getattr(function, "__qualname__", None) or repr(function)
+        raise DrawingError(f"{option}: {name}{signature} can't be called with {wanted}: {error}") from error
 
 
 def _told(failed: Mapping[int, str], total: int, shape: _Shape) -> str:

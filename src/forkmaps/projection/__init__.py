@@ -152,7 +152,9 @@ def fitted_projection(regions: Sequence[Region]) -> MapProjection:
 
     Its standard parallels lie one sixth of the latitude range inside the range's ends (the rule of thumb of
     Snyder, *Map Projections: A Working Manual*, USGS Professional Paper 1395, 1987, p. 99). A cone
-    degenerates over the equator and at a pole, so ranges there get a Mercator or polar stereographic map.
+    degenerates over the equator and at a pole, so ranges whose middle is nearer than 15 degrees to these get
+    a Mercator or polar stereographic map, as do those wider than 180 degrees (polar from 40 degrees on). In
+    place of Mercator's, where latitudes are beyond 80 degrees, it is a plate carree map, in degrees.
     """
     west, east, south, north = _lonlat_range(regions)
     middle, span = (south + north) / 2, north - south

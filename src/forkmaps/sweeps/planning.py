@@ -11,7 +11,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from forkmaps.errors import DrawingError, StyleError, nearest
+from forkmaps.errors import DrawingError, OutputError, StyleError, nearest
 from forkmaps.names import check_outputs, safe_name
 from forkmaps.plan import file_template
 from forkmaps.style.template import Template
@@ -49,6 +49,7 @@ class SweepPlan:
         combinations = tuple(dict(zip(values, one, strict=True)) for one in product(*values.values()))
         template = _template(file, list(values))
         names = [template.format(_fields(one), clean=safe_name) for one in combinations]
+        _check_told_apart(values, template, names)
         paths = check_outputs(folder, names, jobs=[_label(one) for one in combinations])
         return cls(values, combinations, folder, paths)
 
@@ -77,6 +78,19 @@ def _template(file: str | None, names: Sequence[str]) -> Template:
             f"there are {', '.join(names)}"
         )
     return template
+
+
+def _check_told_apart(
+    values: Mapping[str, tuple[Any, ...]], template: Template, names: Sequence[str]
+) -> None:
+    """Raise OutputError where figures have one name as parameters that vary are not in the template."""
+    missing = [name for name, given in values.items() if len(given) > 1 and name not in template.fields]
+    if missing and (different := len(set(names))) < len(names):
+        files = "one file" if different == 1 else f"{different} files"
+        fields = ", ".join(f"{{{name}}}" for name in missing)
+        raise OutputError(
+            f'sweep: file template "{template.text}" gives {len(names)} figures {files}; put {fields} into it'
+        )
 
 
 def _fields(combination: Combination) -> Combination:
