@@ -32,7 +32,7 @@ def test_d4_regions_outside_the_raster_are_refused_all_at_once(tmp_path, refused
     rows = "".join(f"far {i},{10 * i},{10 * i + 5},40,50\n" for i in range(4))
     message = refused(make_set(tmp_path, regions=TABLE + rows + "here,-104,-96,36,40\n"))
     assert message.count("has nothing of the raster") == 4
-    assert "raster.tif covers -110 to -90, 30 to 50 (WGS 84); move the regions, or check its CRS" in message
+    assert "raster.tif covers -110 to -90, 30 to 50 in degrees; move the regions, or check its CRS" in message
 
 
 @pytest.mark.parametrize(
