@@ -308,6 +308,12 @@ class TestFromXarray:
         raster = Raster.from_xarray(array(VALUES, ("row", "column"), coords))
         assert value_at(raster, LON[9], LAT[7]) == VALUES[7, 9]
 
+    def test_numbers_of_rows_and_columns_give_way_to_longitudes_unless_a_crs_is_known(self):
+        coords = {"x": np.arange(40), "y": np.arange(40), "lon": ("x", LON), "lat": ("y", LAT)}
+        given = array(VALUES, ("y", "x"), coords)
+        assert value_at(Raster.from_xarray(given), LON[9], LAT[7]) == VALUES[7, 9]
+        assert np.array_equal(Raster.from_xarray(given.rio.write_crs("EPSG:5070")).x, np.arange(40))
+
     def test_wrf_writes_its_times_and_what_an_array_is(self):
         times = np.array(["2026-01-01T00", "2026-01-01T06"], "datetime64[ns]")
         given = as_models_write("XLONG", "XLAT").assign_coords(XTIME=("Time", times))
