@@ -257,10 +257,13 @@ def test_values_that_change_places_change_the_sum(order):
         assert (windows.sums(raster, 0)[view] != windows.sums(changed, 0)[view]) == differs
 
 
-def test_sums_do_not_depend_on_the_strips_they_are_made_in(monkeypatch):
+def test_sums_do_not_depend_on_the_strips_they_are_made_in_or_whether_they_are_made_together(monkeypatch):
     raster = grid("plains", "nearest")
     windows = some_windows(raster)
+    one_by_one = windows.sums(raster, 0).tolist()
+    monkeypatch.setattr(window, "_SHARING_PAYS", 0)
     at_once = windows.sums(raster, 0).tolist()
+    assert at_once == one_by_one
     monkeypatch.setattr(window, "_STRIP_BYTES", 1)
     assert windows.sums(raster, 0).tolist() == at_once
 

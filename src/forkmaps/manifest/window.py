@@ -6,7 +6,8 @@ lattice; elsewhere it is known at each pixel. So a window may be larger than wha
 of it, where a view lies obliquely on the raster), and is never smaller.
 
 The windows of a set overlap much. So each row of cells is weighted and summed up from the left once, a
-window's part of it is the difference of two sums, and the cost hardly depends on the number of windows.
+window's part of it is the difference of two sums, and the cost hardly depends on the number of windows. Where
+windows are few, each is summed up by itself, to the same sum.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ PAD: Final = 2.0
 _STRIP_BYTES: Final = 1 << 20
 """Sums that are held at a time: 7000 x 3500 cells take 45 ms. Strips that are too large for the processor's
 second-level cache take a third longer."""
+
+_SHARING_PAYS: Final = 8
+"""Times that a cell must lie in windows, on the average, for all rows to be summed up once: that costs nine
+times as much as to add up a window's own cells."""
 
 _ROW_SEED, _COLUMN_SEED = 1, 2
 
@@ -207,26 +212,70 @@ def _ranges(first: Indices, length: Indices) -> tuple[Indices, Indices]:
 
 def _sums(values: NDArray[np.float32], rectangles: Rectangles) -> Sums:
     """Return the sum over each rectangle of its values' bits, each weighted by its row and its column."""
+    box = _Box.around(rectangles)
+    areas = (rectangles.bottom - rectangles.top) * (rectangles.right - rectangles.left)
+    bits = values.view(np.uint32)
+    weights = _weights(_ROW_SEED, bits.shape[0]), _weights(_COLUMN_SEED, bits.shape[1])
+    add_up = _one_by_one if areas.sum() < _SHARING_PAYS * box.area else _all_at_once
+    return add_up(bits, rectangles, box, *weights)
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """The cells around all rectangles: rows top:bottom, columns left:right."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @classmethod
+    def around(cls, all_: Rectangles) -> Self:
+        return cls(int(all_.top.min()), int(all_.bottom.max()), int(all_.left.min()), int(all_.right.max()))
+
+    @property
+    def area(self) -> int:
+        return (self.bottom - self.top) * (self.right - self.left)
+
+
+def _one_by_one(
+    bits: NDArray[np.uint32], rectangles: Rectangles, _: _Box, row_weights: Sums, column_weights: Sums
+) -> Sums:
+    """Add up each rectangle: 2 million cells take 1.3 ms."""
     sums = np.zeros(len(rectangles.top), np.uint64)
-    first, last = int(rectangles.left.min()), int(rectangles.right.max())
-    bits = values.view(np.uint32)[:, first:last]
-    column_weights, row_weights = _weights(_COLUMN_SEED, last)[first:], _weights(_ROW_SEED, len(values))
-    height = max(_STRIP_BYTES // (8 * (last - first + 1)), 1)
-    before = np.zeros((height, last - first + 1), np.uint64)
-    weighted = np.empty((height, last - first), np.uint64)
-    for start in range(int(rectangles.top.min()), int(rectangles.bottom.max()), height):
-        strip = bits[start : start + height]
-        np.multiply(strip, column_weights, out=weighted[: len(strip)])
-        np.cumsum(weighted[: len(strip)], axis=1, out=before[: len(strip), 1:])
-        which, row = _rows_within(rectangles, start, start + len(strip))
-        part = before[row, rectangles.right[which] - first] - before[row, rectangles.left[which] - first]
-        np.add.at(sums, which, part * row_weights[start + row])
+    sides = zip(rectangles.top, rectangles.bottom, rectangles.left, rectangles.right, strict=True)
+    for number, (top, bottom, left, right) in enumerate(sides):
+        part, across = bits[top:bottom, left:right], column_weights[left:right]
+        rows = np.einsum("ij,j->i", part, across, dtype=np.uint64, casting="unsafe")
+        sums[number] = (rows * row_weights[top:bottom]).sum(dtype=np.uint64)
     return sums
 
 
+def _all_at_once(
+    bits: NDArray[np.uint32], rectangles: Rectangles, box: _Box, row_weights: Sums, column_weights: Sums
+) -> Sums:
+    """Add up the rows of the box around all rectangles: 2 million cells take 12 ms."""
+    sums = np.zeros(len(rectangles.top), np.uint64)
+    width = box.right - box.left
+    height = max(_STRIP_BYTES // (8 * (width + 1)), 1)
+    before = np.zeros((height, width + 1), np.uint64)
+    weighted = np.empty((height, width), np.uint64)
+    for start in range(box.top, box.bottom, height):
+        strip = bits[start : start + height, box.left : box.right]
+        np.multiply(strip, column_weights[box.left : box.right], out=weighted[: len(strip)])
+        np.cumsum(weighted[: len(strip)], axis=1, out=before[: len(strip), 1:])
+        which, row = _rows_within(rectangles, start, start + len(strip))
+        left, right = rectangles.left[which] - box.left, rectangles.right[which] - box.left
+        np.add.at(sums, which, (before[row, right] - before[row, left]) * row_weights[start + row])
+    return sums
+
+
+@functools.lru_cache(maxsize=16)
 def _weights(seed: int, number: int) -> Sums:
     """Return odd random numbers, the same everywhere: no change of one value is 0 times an odd number."""
-    return np.asarray(np.random.PCG64(seed).random_raw(number), np.uint64) | np.uint64(1)
+    weights = np.asarray(np.random.PCG64(seed).random_raw(number), np.uint64) | np.uint64(1)
+    weights.flags.writeable = False  # they are kept
+    return weights
 
 
 def _rows_within(rectangles: Rectangles, start: int, stop: int) -> tuple[Indices, Indices]:
