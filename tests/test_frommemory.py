@@ -7,6 +7,7 @@ import cartopy.feature
 import numpy as np
 import pyproj
 import pytest
+import rioxarray
 import shapely
 import xarray
 from affine import Affine
@@ -218,7 +219,6 @@ class TestFromXarray:
         assert raster.values[2, 0, 0] == 2
 
     def test_a_crs_written_with_rioxarray(self, tmp_path):
-        import rioxarray
 
         make_raster(tmp_path / "a.tif", crs="EPSG:5070", bounds=(0, 0, 3e5, 2e5))
         with rioxarray.open_rasterio(tmp_path / "a.tif") as given:
