@@ -268,13 +268,54 @@ def test_sums_do_not_depend_on_the_strips_they_are_made_in_or_whether_they_are_m
     assert windows.sums(raster, 0).tolist() == at_once
 
 
-def test_sums_are_those_of_each_cell_weighted_by_row_and_column():
-    raster = grid("plains", "nearest")
+@pytest.mark.parametrize("columns", [120, 119])
+def test_sums_are_those_of_the_mixed_sums_of_rows_of_cells_each_weighted(columns):
+    plains = grid("plains", "nearest")
+    raster = Raster(plains.values[:, :, :columns], plains.crs, plains.transform, resampling="nearest")
     windows = some_windows(raster)
-    bits = raster.values[0].view(np.uint32).astype(np.uint64)
-    weighted = bits * window._weights(1, 140)[:, None] * window._weights(2, 120)
-    expected = [int(weighted[window_mask(windows, raster, view)[1]].sum()) for view in range(3)]
-    assert windows.sums(raster, 0).tolist() == expected
+    values = raster.values[0].astype("<f4")
+    words = np.frombuffer(values.tobytes(), "<u8" if columns == 120 else "<u4").reshape(140, -1)
+    row_weights, column_weights = window._weights(1, 140), window._weights(2, words.shape[1])
+    ((_, rectangles),) = windows.rectangles.items()
+    expected = [0, 0, 0]
+    for view, top, bottom, left, right in zip(
+        rectangles.view, rectangles.top, rectangles.bottom, rectangles.left, rectangles.right, strict=True
+    ):
+        first, last = (left // 2, right // 2) if columns == 120 else (left, right)
+        for row in range(top, bottom):
+            row_sum = sum(int(words[row, i]) * int(column_weights[i]) for i in range(first, last))
+            expected[view] += mixed(row_sum % 2**64) * int(row_weights[row])
+    assert windows.sums(raster, 0).tolist() == [one % 2**64 for one in expected]
+
+
+def mixed(number):
+    """The first half of MurmurHash3's finalizer, on whole numbers."""
+    number = (number ^ number >> 33) * 0xFF51AFD7ED558CCD % 2**64
+    return number ^ number >> 33
+
+
+def test_a_changed_sign_counts_where_a_window_goes_around_and_has_cells_twice():
+    values = np.ones((1, 180, 360), np.float32)
+    crs, transform, _ = GRIDS["globe"]
+    raster = Raster(values, pyproj.CRS(crs), transform, resampling="nearest")
+    view = view_of(Region("world", Extent(-180, 180, 60, 80)), projection("plate carree"), Size(200, 100))
+    windows = Windows.of(raster, projection("plate carree"), [view])
+    ((_, rectangles),) = windows.rectangles.items()
+    assert (rectangles.right - rectangles.left)[rectangles.top == rectangles.top.max()].sum() > 360
+    for column in range(360):
+        changed = with_value(raster, 0, 160, column, -1.0)
+        assert windows.sums(raster, 0) != windows.sums(changed, 0)
+
+
+def test_whole_numbers_that_change_in_every_other_column_change_the_sum():
+    raster = grid("plains", "nearest")
+    whole = Raster(np.ones_like(raster.values), raster.crs, raster.transform, resampling="nearest")
+    windows, sums, random = some_windows(whole), set(), np.random.default_rng(0)
+    for _ in range(300):
+        values = whole.values.copy()
+        values[0, :, 1::2] = random.integers(0, 2, (140, 60))
+        sums.add(int(windows.sums(Raster(values, raster.crs, raster.transform, resampling="nearest"), 0)[0]))
+    assert len(sums) == 300
 
 
 def test_each_band_has_its_own_sums():

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from forkmaps.job import Job
     from forkmaps.plan import Plan, PlannedMap
 
-FINGERPRINT_VERSION: Final = 1
+FINGERPRINT_VERSION: Final = 2
 """Raise it when the same data comes to give another picture, and the package's version stays the same."""
 
 _SETTINGS: Final = (

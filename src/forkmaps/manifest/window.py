@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
@@ -35,18 +35,21 @@ PAD: Final = 2.0
 """Cells around a window: one for the neighbor that is interpolated with, one for all rounding."""
 
 _STRIP_BYTES: Final = 1 << 20
-"""Sums that are held at a time: 7000 x 3500 cells take 45 ms. Strips that are too large for the processor's
+"""Sums that are held at a time: 7000 x 3500 cells take 21 ms. Strips that are too large for the processor's
 second-level cache take a third longer."""
 
-_SHARING_PAYS: Final = 8
-"""Times that a cell must lie in windows, on the average, for all rows to be summed up once: that costs nine
+_SHARING_PAYS: Final = 6
+"""Times that a cell must lie in windows, on the average, for all rows to be summed up once: that costs six
 times as much as to add up a window's own cells."""
 
 _ROW_SEED, _COLUMN_SEED = 1, 2
 
+_MIXER: Final = np.uint64(0xFF51AFD7ED558CCD)
+
 Indices = NDArray[np.int64]
 Positions = NDArray[np.float64]
 Sums = NDArray[np.uint64]
+Words = NDArray[np.uint64] | NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ class Windows:
         """Return (views,) sums over each view's window of a band (an index, from 0).
 
         When one cell changes, so does the sum of each window that it lies in. Changes of several cells can
-        cancel each other: in one of 2**64 cases, or of 2**47 if the values are small whole numbers.
+        cancel each other: in one of 2**64 cases, or of 2**47 if the values are small whole numbers; of 2**15,
+        if such numbers change in one row, and there in every other column only.
         """
         total = np.zeros(self.number, np.uint64)
         for level, rectangles in self.rectangles.items():
@@ -159,12 +163,22 @@ def _rectangles(raster: Raster, level: int, boxes: Positions) -> Rectangles:
     edges = _tier_edges(view, boxes[3], boxes[4])
     left, right = _tier_sides(view, boxes[1:], edges)
     common = np.broadcast_to(numbers[:, None], left.shape), edges[:, :-1], edges[:, 1:]
+    cells = _cells_per_word(columns)
     parts = [
-        (*common, np.floor(np.clip(left - turn, 0, columns)), np.ceil(np.clip(right - turn, 0, columns)))
+        (
+            *common,
+            np.floor(np.clip(left - turn, 0, columns) / cells) * cells,
+            np.ceil(np.clip(right - turn, 0, columns) / cells) * cells,
+        )
         for turn in _turns(left, raster.around(level))
     ]
     flat = np.concatenate([np.reshape(part, (5, -1)) for part in parts], axis=1).astype(np.int64)
     return Rectangles(*flat[:, (flat[1] < flat[2]) & (flat[3] < flat[4])])
+
+
+def _cells_per_word(columns: int) -> int:
+    """Return how many cells count together: windows have whole words, and so do a raster's rows."""
+    return 1 if columns % 2 else 2
 
 
 def _tier_edges(view: Indices, low: Positions, high: Positions) -> Indices:
@@ -211,18 +225,23 @@ def _ranges(first: Indices, length: Indices) -> tuple[Indices, Indices]:
 
 
 def _sums(values: NDArray[np.float32], rectangles: Rectangles) -> Sums:
-    """Return the sum over each rectangle of its values' bits, each weighted by its row and its column."""
+    """Return the sum over each rectangle of its values' bits, each weighted by its row and its column.
+
+    Where cells count in pairs it takes two thirds of the time.
+    """
+    cells = _cells_per_word(values.shape[1])
+    words: Words = values.view(np.uint32) if cells == 1 else values.view(np.uint64)
+    rectangles = replace(rectangles, left=rectangles.left // cells, right=rectangles.right // cells)
     box = _Box.around(rectangles)
     areas = (rectangles.bottom - rectangles.top) * (rectangles.right - rectangles.left)
-    bits = values.view(np.uint32)
-    weights = _weights(_ROW_SEED, bits.shape[0]), _weights(_COLUMN_SEED, bits.shape[1])
+    weights = _weights(_ROW_SEED, words.shape[0]), _weights(_COLUMN_SEED, words.shape[1])
     add_up = _one_by_one if areas.sum() < _SHARING_PAYS * box.area else _all_at_once
-    return add_up(bits, rectangles, box, *weights)
+    return add_up(words, rectangles, box, *weights)
 
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """The cells around all rectangles: rows top:bottom, columns left:right."""
+    """The words around all rectangles: rows top:bottom, columns left:right."""
 
     top: int
     bottom: int
@@ -239,35 +258,52 @@ class _Box:
 
 
 def _one_by_one(
-    bits: NDArray[np.uint32], rectangles: Rectangles, _: _Box, row_weights: Sums, column_weights: Sums
+    words: Words, rectangles: Rectangles, box: _Box, row_weights: Sums, column_weights: Sums
 ) -> Sums:
-    """Add up each rectangle: 2 million cells take 1.3 ms."""
-    sums = np.zeros(len(rectangles.top), np.uint64)
+    """Add up each rectangle: 2 million cells take 0.4 ms, or 1 ms from memory."""
     sides = zip(rectangles.top, rectangles.bottom, rectangles.left, rectangles.right, strict=True)
-    for number, (top, bottom, left, right) in enumerate(sides):
-        part, across = bits[top:bottom, left:right], column_weights[left:right]
-        rows = np.einsum("ij,j->i", part, across, dtype=np.uint64, casting="unsafe")
-        sums[number] = (rows * row_weights[top:bottom]).sum(dtype=np.uint64)
+    rows = [
+        np.einsum(
+            *("ij,j->i", words[top:bottom, left:right], column_weights[left:right]),
+            dtype=np.uint64,
+            casting="unsafe",
+        )
+        for top, bottom, left, right in sides
+    ]
+    sums = np.zeros(len(rows), np.uint64)
+    which, row = _rows_within(rectangles, 0, box.bottom)
+    np.add.at(sums, which, _weighted(np.concatenate(rows), row_weights[row]))
     return sums
 
 
 def _all_at_once(
-    bits: NDArray[np.uint32], rectangles: Rectangles, box: _Box, row_weights: Sums, column_weights: Sums
+    words: Words, rectangles: Rectangles, box: _Box, row_weights: Sums, column_weights: Sums
 ) -> Sums:
-    """Add up the rows of the box around all rectangles: 2 million cells take 12 ms."""
+    """Add up the rows of the box around all rectangles: 2 million cells take 2.5 ms."""
     sums = np.zeros(len(rectangles.top), np.uint64)
     width = box.right - box.left
     height = max(_STRIP_BYTES // (8 * (width + 1)), 1)
     before = np.zeros((height, width + 1), np.uint64)
     weighted = np.empty((height, width), np.uint64)
     for start in range(box.top, box.bottom, height):
-        strip = bits[start : start + height, box.left : box.right]
+        strip = words[start : start + height, box.left : box.right]
         np.multiply(strip, column_weights[box.left : box.right], out=weighted[: len(strip)])
         np.cumsum(weighted[: len(strip)], axis=1, out=before[: len(strip), 1:])
         which, row = _rows_within(rectangles, start, start + len(strip))
         left, right = rectangles.left[which] - box.left, rectangles.right[which] - box.left
-        np.add.at(sums, which, (before[row, right] - before[row, left]) * row_weights[start + row])
+        rows = before[row, right] - before[row, left]
+        np.add.at(sums, which, _weighted(rows, row_weights[start + row]))
     return sums
+
+
+def _weighted(rows: Sums, weights: Sums) -> Sums:
+    """Weight the sums of rows, whose bits are mixed before, as those above may be all that differ.
+
+    The mixing is the first half of the finalizer of MurmurHash3 (A. Appleby, public domain): different sums
+    stay different.
+    """
+    mixed = (rows ^ (rows >> np.uint64(33))) * _MIXER
+    return (mixed ^ (mixed >> np.uint64(33))) * weights
 
 
 @functools.lru_cache(maxsize=16)
