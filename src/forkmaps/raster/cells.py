@@ -14,6 +14,12 @@ _MOST_INT32 = 2**30
 """Fewer cells than this are numbered in 32 bits: 0.5 ms for the pixels of a picture, 1.5 in 64 bits."""
 _EDGE = 2.0**-14
 """Cells that a pixel may lie beyond the last one, as the pole itself does."""
+_LINE = 16
+"""Values in a cache line."""
+_FETCHED_PER_PIXEL = 16
+"""Most cells around a tile, for each of its pixels, that are fetched: more are around one that lies obliquely."""
+_SPAN_STEP = 64
+"""Pixels between those that tell where a tile lies."""
 
 Index = NDArray[Any]
 Kind = type[np.integer[Any]]
@@ -63,9 +69,10 @@ class Cells:
     def _take_nearest(self, row: _Side, column: _Side, out: Plane) -> None:
         columns = self.values.shape[1]
         kind = self._kind()
-        index = row.cells(kind)
+        index, across = row.cells(kind), column.cells(kind)
+        _fetch(self.values[_span(index, row.start), _span(across, column.start)], index.size)
         index *= columns
-        index += column.cells(kind)
+        index += across
         # No index is out of bounds; "wrap" takes 0.5 ms for a picture, "clip" 0.6, "raise" 0.9.
         self.values.reshape(-1)[row.start * columns + column.start :].take(index, out=out, mode="wrap")
 
@@ -172,6 +179,22 @@ def _side(
             inside = (position >= 0) & (position <= length - first + _EDGE)
             position = np.clip(position, 0, number - first - 0.5)
     return _Side(position, first, number, inside, is_closed=is_closed)
+
+
+def _span(cell: Index, start: int) -> slice:
+    """Return from which cell to which a tile's pixels lie, about: by some of its first and last row."""
+    some = cell[:: max(len(cell) - 1, 1), ::_SPAN_STEP]
+    return slice(start + int(some.min()), start + int(some.max()) + 1)
+
+
+def _fetch(values: Plane, pixels: int) -> None:
+    """Read a value of each cache line, unless most aren't needed: many are under way at a time then.
+
+    `take` waits for them one after the other: it needs 4.8 ms for the pixels of a picture with two cells a
+    pixel in each direction, and 5.8 ms without this.
+    """
+    if values.size < _FETCHED_PER_PIXEL * pixels:
+        np.bitwise_xor.reduce(values[:, ::_LINE].view(np.uint32), axis=None)
 
 
 def _among_known(corners: Plane, down: Plane, across: Plane) -> Plane:
