@@ -17,7 +17,7 @@ _EDGE = 2.0**-14
 _LINE = 16
 """Values in a cache line."""
 _FETCHED_PER_PIXEL = 16
-"""Most cells around a tile, for each of its pixels, that are fetched: more are around one that lies obliquely."""
+"""Cells around a tile are fetched if they are fewer, for each pixel; around oblique ones are more."""
 _SPAN_STEP = 64
 """Pixels between those that tell where a tile lies."""
 
