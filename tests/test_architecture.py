@@ -64,19 +64,23 @@ MAY_IMPORT = {
         "job",
         "regions",
     },
-    "logfile": {"errors"},
-    "process": {"errors", "logfile"},
-    "remarks": {"logfile", "pool"},
-    "report": {"errors", "html", "output"},
-    "outcomes": {"errors", "output", "manifest", "plan", "pool", "progress", "report", "shared"},
-    "mapdrawer": {
-        *("errors", "output", "encode", "figures", "shared", "job", "render", "plan", "manifest", "outcomes"),
+    "run": {
+        *(
+            "errors",
+            "html",
+            "output",
+            "encode",
+            "figures",
+            "pool",
+            "progress",
+            "shared",
+            "job",
+            "render",
+            "plan",
+        ),
+        "manifest",
     },
-    "batch": {
-        *("output", "shared", "pool", "progress", "plan", "manifest", "report", "remarks", "outcomes"),
-        "mapdrawer",
-    },
-    "maps": {"errors", "regions", "shared", "style", "plan", "progress", "report", "batch"},
+    "maps": {"errors", "regions", "shared", "style", "plan", "progress", "run"},
     "showmap": {
         *("errors", "regions", "raster", "output", "figures", "shared", "style", "job", "render", "plan"),
         "maps",
@@ -93,23 +97,11 @@ MAY_IMPORT = {
     "bundled": set(),
     "doctor": {
         *("errors", "regions", "projection", "output", "cache", "raster", "features", "shared", "style"),
-        *("pool", "encode", "plan", "batch"),
+        *("pool", "encode", "plan", "run"),
     },
     "cli": {
-        *(
-            "errors",
-            "output",
-            "regions",
-            "cache",
-            "mapset",
-            "plan",
-            "progress",
-            "report",
-            "batch",
-            "bundled",
-            "doctor",
-        ),
-        *("process", "sheet"),
+        *("errors", "output", "regions", "cache", "mapset", "plan", "progress", "run", "bundled", "doctor"),
+        "sheet",
     },
 }
 

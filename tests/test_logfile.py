@@ -7,7 +7,7 @@ import re
 import pytest
 
 from forkmaps.errors import OutputError
-from forkmaps.logfile import LogFile, Terminal
+from forkmaps.run.logfile import LogFile, Terminal
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "

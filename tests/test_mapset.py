@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from forkmaps.batch import Run, draw_maps
 from forkmaps.errors import ForkmapsError, MapSetError, ProjectionError, RasterError
 from forkmaps.maps import render_maps
 from forkmaps.mapset import read_mapset
+from forkmaps.run.batch import Run, draw_maps
 from small import SET, make_set
 
 

@@ -11,7 +11,7 @@ import warnings
 import pytest
 
 from forkmaps.pool import Done, Failed, Pool
-from forkmaps.remarks import LENGTH, MOST, Listening, heard, outcomes_told
+from forkmaps.run.remarks import LENGTH, MOST, Listening, heard, outcomes_told
 
 
 def remark(text):
@@ -80,8 +80,8 @@ def test_a_worker_that_is_not_forked_writes_to_the_same_log(tmp_path):
     code = """
     import logging, pickle, subprocess, sys, drawing
     from pathlib import Path
-    from forkmaps.logfile import LogFile
-    from forkmaps.remarks import Listening
+    from forkmaps.run.logfile import LogFile
+    from forkmaps.run.remarks import Listening
 
     logging.getLogger().addHandler(LogFile(Path("log")))
     sent = pickle.dumps(Listening(drawing.draw, drawing.name))

@@ -6,7 +6,7 @@ import pytest
 
 from forkmaps.errors import OutputError
 from forkmaps.output import locked
-from forkmaps.report import DONE, RUNNING, Failure, MapTime, Remark, Report, WorkerUse
+from forkmaps.run.report import DONE, RUNNING, Failure, MapTime, Remark, Report, WorkerUse
 
 CRASHED = Failure("Ohio", 2, "killed by SIGSEGV", "died", "SIGSEGV", 0.25, 3, "Fatal Python error")
 REPORT = Report(

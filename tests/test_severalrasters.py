@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from forkmaps.batch import Run, draw_maps
 from forkmaps.errors import OutputError, RasterError, RegionError
 from forkmaps.job import Job, template_fields
 from forkmaps.manifest.fingerprint import Fingerprints
@@ -12,6 +11,7 @@ from forkmaps.plan import plan_maps
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
 from forkmaps.render import Renderer
+from forkmaps.run.batch import Run, draw_maps
 from forkmaps.shared import SharedData, set_shared_data
 from forkmaps.style import Style
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from forkmaps.batch import Run, draw_maps
     from forkmaps.errors import ForkmapsError
     from forkmaps.functions import fork_map
     from forkmaps.functions.executor import ForkExecutor
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
     from forkmaps.plan import Plan, plan_maps
     from forkmaps.raster import Raster
     from forkmaps.regions import Extent, Region, read_regions
-    from forkmaps.report import Report
+    from forkmaps.run.batch import Run, draw_maps
+    from forkmaps.run.report import Report
     from forkmaps.shared import Boundary, SharedData, shared_data
     from forkmaps.sheet import contact_sheet
     from forkmaps.showmap import show_map
@@ -38,12 +38,12 @@ _HOMES = {
     "Plan": "plan",
     "Raster": "raster",
     "Region": "regions",
-    "Report": "report",
-    "Run": "batch",
+    "Report": "run.report",
+    "Run": "run.batch",
     "SharedData": "shared",
     "Style": "style",
     "contact_sheet": "sheet",
-    "draw_maps": "batch",
+    "draw_maps": "run.batch",
     "fork_map": "functions",
     "parallel_plot": "grid",
     "plan_maps": "plan",

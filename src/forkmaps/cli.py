@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forkmaps.errors import DiskFullError, ForkmapsError, PoolError, nearest
-from forkmaps.process import Stopped, logging_to, open_standard_streams, stop_on_signals
+from forkmaps.run.process import Stopped, logging_to, open_standard_streams, stop_on_signals
 
 if TYPE_CHECKING:
     from forkmaps.mapset import MapSet
@@ -161,8 +161,8 @@ def _render(options: argparse.Namespace) -> int:
     except ForkmapsError as error:
         _report_refusal(options, str(error))
         raise
-    from forkmaps.batch import Run, draw_maps
     from forkmaps.progress import Progress
+    from forkmaps.run.batch import Run, draw_maps
 
     def progress(total: int) -> Progress:
         return Progress(total, None if options.quiet else sys.stderr)
@@ -179,7 +179,7 @@ def _render(options: argparse.Namespace) -> int:
 def _report_refusal(options: argparse.Namespace, reason: str) -> None:
     """Leave word in the folder of the pictures, for the morning after, unless there are none yet."""
     from forkmaps.output import is_locked
-    from forkmaps.report import Report
+    from forkmaps.run.report import Report
 
     with suppress(ForkmapsError):
         mapset = _mapset(options)
@@ -190,7 +190,7 @@ def _report_refusal(options: argparse.Namespace, reason: str) -> None:
 
 def _show_last(options: argparse.Namespace) -> int:
     """Show the last run's report, from the folder that this run would draw to."""
-    from forkmaps.report import Report
+    from forkmaps.run.report import Report
 
     report = Report.read(_folder(_mapset(options), options))
     if options.json:

@@ -9,12 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from forkmaps.batch import Run, draw_maps
 from forkmaps.errors import nearest
 from forkmaps.plan import plan_maps
 from forkmaps.progress import Progress
 from forkmaps.regions.given import Regions
-from forkmaps.report import Report
+from forkmaps.run.batch import Run, draw_maps
+from forkmaps.run.report import Report
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
 

@@ -43,7 +43,7 @@ PROGRAM = """
 
     def plant(options):
         # Only now: what is imported before would open files that the command itself opens later.
-        from forkmaps import mapdrawer
+        from forkmaps.run import mapdrawer
 
         real = mapdrawer.picture_bytes
 
@@ -289,7 +289,7 @@ def test_p8_a_signal_ends_the_command_and_its_workers_and_the_next_run_goes_on(
 def test_p8_a_second_ctrl_c_ends_the_command_at_once(ten: Path) -> None:
     folder, cleaning = ten.parent / "out", ten.parent / "cleaning"
     cleans_for_ever = f"""
-    from forkmaps import batch
+    from forkmaps.run import batch
 
     real_sweep = batch.sweep_stale
 

@@ -22,8 +22,6 @@ import pyproj
 import pytest
 from affine import Affine
 
-from forkmaps import mapdrawer
-from forkmaps.batch import Run, draw_maps
 from forkmaps.doctor.trial import trial_data
 from forkmaps.errors import ForkUnsafe
 from forkmaps.plan import Plan, plan_maps
@@ -32,6 +30,8 @@ from forkmaps.pool.forkable import after_fork, check_forkable, own_offsets, rese
 from forkmaps.projection import Size, projection_from_text, view_of
 from forkmaps.raster import Raster
 from forkmaps.regions import Extent, Region
+from forkmaps.run import mapdrawer
+from forkmaps.run.batch import Run, draw_maps
 from forkmaps.shared import SharedData, set_shared_data
 from forkmaps.style import Style
 

@@ -17,8 +17,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from forkmaps import batch
-from forkmaps.batch import Run, draw_maps
 from forkmaps.cache import NoCache
 from forkmaps.errors import ForkUnsafe
 from forkmaps.maps import render_maps
@@ -26,7 +24,9 @@ from forkmaps.mapset import read_mapset
 from forkmaps.plan import Plan
 from forkmaps.pool.tasks import memory_of
 from forkmaps.progress import Progress
-from forkmaps.report import Report
+from forkmaps.run import batch
+from forkmaps.run.batch import Run, draw_maps
+from forkmaps.run.report import Report
 from forkmaps.shared import SharedData, set_shared_data
 from small import SET, make_set
 

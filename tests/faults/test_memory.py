@@ -20,13 +20,13 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from forkmaps.batch import Run, draw_maps
 from forkmaps.doctor.trial import trial_data
 from forkmaps.plan import plan_maps
 from forkmaps.pool import Done, Failed, Pool
 from forkmaps.pool.forkable import after_fork, check_forkable
 from forkmaps.regions import Extent, Region
 from forkmaps.render import Job, Renderer
+from forkmaps.run.batch import Run, draw_maps
 from forkmaps.shared import SharedData, set_shared_data
 
 pytestmark = [
@@ -41,7 +41,7 @@ SET = """
     from pathlib import Path
     import numpy, psutil, pyproj, shapely
     from affine import Affine
-    from forkmaps.batch import Run, draw_maps
+    from forkmaps.run.batch import Run, draw_maps
     from forkmaps.features import BoundaryFeature
     from forkmaps.plan import plan_maps
     from forkmaps.pool.tasks import memory_of

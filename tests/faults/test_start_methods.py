@@ -13,10 +13,10 @@ import matplotlib as mpl
 import pytest
 
 import forkmaps
-from forkmaps.batch import Run, draw_maps
 from forkmaps.doctor.trial import trial_data
 from forkmaps.plan import Plan, plan_maps
 from forkmaps.regions import Extent, Region
+from forkmaps.run.batch import Run, draw_maps
 from forkmaps.shared import SharedData, set_shared_data
 from forkmaps.style import Style
 

@@ -62,9 +62,9 @@ def trial_names() -> list[str]:
 
 def draw_trial(folder: str) -> None:
     """Draw the trial maps twice: into `folder`/serial without workers, into `folder`/forked with two."""
-    from forkmaps.batch import Run, draw_maps
     from forkmaps.plan import plan_maps
     from forkmaps.regions import Extent, Region
+    from forkmaps.run.batch import Run, draw_maps
     from forkmaps.shared import SharedData, set_shared_data
     from forkmaps.style import Style
 

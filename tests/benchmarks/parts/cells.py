@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from forkmaps.mapdrawer import MapDrawer
+from forkmaps.run.mapdrawer import MapDrawer
 from parts.clock import seconds_of
 from parts.common import LoadedSet, draw_to_file, in_worker
 from parts.findings import Findings, spread

@@ -9,10 +9,10 @@ from typing import Any
 
 from forkmaps import MapSet, Plan, SharedData, read_mapset
 from forkmaps.manifest.fingerprint import Fingerprints
-from forkmaps.mapdrawer import MapDrawer
 from forkmaps.output import make_folders, put_in_place
 from forkmaps.plan import PlannedMap
 from forkmaps.pool import Done, Pool
+from forkmaps.run.mapdrawer import MapDrawer
 
 
 @dataclass(frozen=True)

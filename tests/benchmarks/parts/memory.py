@@ -27,7 +27,7 @@ WORKER_MB = 45.0
 
 _BARE = """
 import os
-import forkmaps.batch, forkmaps.cli, forkmaps.mapset, forkmaps.plan
+import forkmaps.run.batch, forkmaps.cli, forkmaps.mapset, forkmaps.plan
 from forkmaps.pool.tasks import memory_of
 print(memory_of(os.getpid()).pss_mb)
 """

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-import forkmaps.mapdrawer
+import forkmaps.run.mapdrawer
 from forkmaps.encode import encode_png
 from forkmaps.plan import PlannedMap
 from forkmaps.raster import Raster
@@ -36,7 +36,7 @@ def watch_stages(clock: StageClock) -> None:
     clock.watch(Raster, "sample", "sample")
     clock.watch(ColorScale, "colors", "sample")
     clock.watch(Renderer, "picture", "picture")
-    clock.watch(forkmaps.mapdrawer, "encode_png", "encode")
+    clock.watch(forkmaps.run.mapdrawer, "encode_png", "encode")
 
 
 @dataclass(frozen=True)

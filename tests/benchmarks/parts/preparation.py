@@ -33,8 +33,8 @@ def in_new_process(map_set: Path, *options: str) -> dict[str, float]:
 
 def seconds_to_prepare(map_set: Path, *, use_cache: bool) -> dict[str, float]:
     """Load a map set; return the seconds of all of it, of reading the raster's file, and of the rest."""
-    import forkmaps.batch  # what a run imports, imports are another figure's
     import forkmaps.raster.file
+    import forkmaps.run.batch  # what a run imports, imports are another figure's
     from forkmaps import read_mapset
     from forkmaps.cache import Cache, NoCache
     from parts.clock import StageClock

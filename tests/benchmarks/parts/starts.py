@@ -21,7 +21,7 @@ METHODS = ("fork", "forkserver", "spawn")
 WORKERS = 4
 DATA_SHARE = 1.15
 ROUNDS = 5
-_IMPORTS = "import forkmaps.mapdrawer, forkmaps.figures, forkmaps.render, forkmaps.manifest.fingerprint"
+_IMPORTS = "import forkmaps.run.mapdrawer, forkmaps.figures, forkmaps.render, forkmaps.manifest.fingerprint"
 
 
 def measure(data: BenchData) -> Findings:

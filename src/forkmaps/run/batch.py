@@ -11,15 +11,15 @@ from functools import partial
 from forkmaps.manifest import Manifest
 from forkmaps.manifest.choosing import choose, longest_first
 from forkmaps.manifest.fingerprint import Fingerprints
-from forkmaps.mapdrawer import MapDrawer
-from forkmaps.outcomes import Outcomes
 from forkmaps.output import locked, make_folders, sweep_stale
 from forkmaps.plan import Plan, PlannedMap
 from forkmaps.pool import Pool, StartMethod, WorkerReport
 from forkmaps.pool.forkable import after_fork, check_forkable
 from forkmaps.progress import Progress
-from forkmaps.remarks import Listening, outcomes_told
-from forkmaps.report import DONE, RUNNING, Report
+from forkmaps.run.mapdrawer import MapDrawer
+from forkmaps.run.outcomes import Outcomes
+from forkmaps.run.remarks import Listening, outcomes_told
+from forkmaps.run.report import DONE, RUNNING, Report
 from forkmaps.shared import SharedData
 
 _log = logging.getLogger(__name__)

@@ -53,7 +53,7 @@ def logging_to(path: Path | None) -> Iterator[None]:
     """Show warnings on the terminal; append them, and what happens, to a file."""
     import logging
 
-    from forkmaps.logfile import LOGGER, LogFile, Terminal
+    from forkmaps.run.logfile import LOGGER, LogFile, Terminal
 
     root, ours = logging.getLogger(), logging.getLogger(LOGGER)
     level = ours.level

@@ -18,7 +18,7 @@ from forkmaps.output import put_in_place
 from forkmaps.plan import Plan, PlannedMap
 from forkmaps.pool import Done, Failed, WorkerReport
 from forkmaps.progress import Progress
-from forkmaps.report import Failure, MapTime, Remark, Report, WorkerUse
+from forkmaps.run.report import Failure, MapTime, Remark, Report, WorkerUse
 from forkmaps.shared import SharedData, raster_reads
 
 _SHOWN = 20

@@ -10,9 +10,9 @@ from forkmaps.errors import DiskFullError
 from forkmaps.job import Job
 from forkmaps.manifest.entries import file_state
 from forkmaps.manifest.fingerprint import Fingerprints
-from forkmaps.outcomes import Drawn, NoRoom
 from forkmaps.output import write_apart
 from forkmaps.plan import Plan, PlannedMap
+from forkmaps.run.outcomes import Drawn, NoRoom
 from forkmaps.shared import SharedData, raster_reads, set_shared_data
 
 if TYPE_CHECKING:
