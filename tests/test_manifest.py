@@ -233,6 +233,13 @@ def test_m7_a_torn_header_has_all_maps_redone(tmp_path, content):
     assert lines(tmp_path) == [b'{"forkmaps manifest": 1}\n']
 
 
+def test_m7_lines_below_a_damaged_header_are_not_believed(tmp_path):
+    (path,) = drawn_before(tmp_path, "a.png")
+    (tmp_path / MANIFEST_NAME).write_bytes(b'{"forkmaps man\n' + lines(tmp_path)[1])
+    assert done(tmp_path, path) == [False]
+    assert lines(tmp_path) == [b'{"forkmaps manifest": 1}\n']
+
+
 def test_m7_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
     newer = b'{"forkmaps manifest": 2}\n{"other": "lines"}\n'
     (tmp_path / MANIFEST_NAME).write_bytes(newer)

@@ -114,7 +114,7 @@ def test_d6_poles_have_finite_extents(name, south, north):
     assert np.isfinite(sides(extent)).all()
 
 
-def test_a_pole_at_infinity_is_left_out():
+def test_d6_a_pole_at_infinity_is_left_out():
     mercator = ccrs.Mercator()
     assert MapProjection(mercator).extent_of(region(-10, 10, 60, 90)).north == mercator.y_limits[1]
     web_mercator = projection_from_text("EPSG:3857")
