@@ -206,6 +206,18 @@ class TestFromXarray:
         )
         assert Raster.from_xarray(valid).bands[1].valid_time == dt.datetime(2027, 1, 2, tzinfo=dt.UTC)
 
+    @pytest.mark.parametrize(
+        "when",
+        [
+            {"time": np.datetime64("2026-01-01", "s"), "step": np.timedelta64("NaT", "ns")},
+            {"time": np.datetime64("12026-01-01", "s")},
+        ],
+    )
+    def test_a_time_that_no_date_has_is_none(self, when):
+        coords = {"lat": LAT, "lon": LON, **when}
+        given = array(VALUES, ("lat", "lon"), coords)
+        assert Raster.from_xarray(given).bands[0].valid_time is None
+
     def test_levels_and_times_together_are_bands(self):
         times = np.array(["2026-01-01T06", "2026-01-01T12"], "datetime64[ns]")
         level = xarray.DataArray([500.0, 850.0], dims="level", attrs={"units": "hPa"})

@@ -269,6 +269,10 @@ def test_d2_grib_tells_element_unit_and_valid_time(tmp_path, ramp, template, nam
     [
         ({"GRIB_VALID_TIME": "1698991200"}, {}, (2023, 11, 3, 6)),
         ({"GRIB_VALID_TIME": "  1698991200 sec UTC"}, {}, (2023, 11, 3, 6)),
+        ({"GRIB_VALID_TIME": "-315597600"}, {}, (1960, 1, 1, 6)),
+        ({"GRIB_VALID_TIME": "99999999999999999999"}, {}, None),
+        ({"NETCDF_DIM_time": "nan"}, {"time#units": "hours since 1970-01-01"}, None),
+        ({"valid_time": "0001-01-01T00:00:00+02:00"}, {}, None),
         ({"NETCDF_DIM_time": "6"}, {"time#units": "hours since 2024-03-01 06:00:00"}, (2024, 3, 1, 12)),
         ({"NETCDF_DIM_valid_time": "1.5"}, {"valid_time#units": "days since 2024-03-01"}, (2024, 3, 2, 12)),
         (

@@ -19,7 +19,7 @@ from forkmaps.errors import RasterError
 from forkmaps.raster.band import Band
 from forkmaps.raster.coordinates import is_lonlat, x_and_y
 from forkmaps.raster.crs import known_crs
-from forkmaps.raster.tags import shown_unit
+from forkmaps.raster.tags import iso_time, shown_unit, utc
 
 _KILOMETERS = ("km", "kilometer", "kilometers", "kilometre", "kilometres")
 _TIMES = ("valid_time", "time", "xtime")
@@ -168,17 +168,10 @@ def _valid_time(array: Any, place: dict[Any, int]) -> dt.datetime | None:
             step = _at(array, "step", place) if name == "time" else None
             if step is not None and step.dtype.kind == "m":
                 found = found + step
-            return dt.datetime.fromtimestamp(int(found.astype("datetime64[s]").astype(int)), dt.UTC)
+            return utc(int(found.astype("datetime64[s]").astype(int)))
         if hasattr(found, "isoformat"):  # cftime's, whose calendar may have other days
-            return _of_iso(found.isoformat())
+            return iso_time(found.isoformat())
     return None
-
-
-def _of_iso(text: str) -> dt.datetime | None:
-    try:
-        return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
-    except ValueError:
-        return None
 
 
 def _at(array: Any, name: str, place: dict[Any, int]) -> Any:

@@ -14,6 +14,8 @@ from forkmaps.raster.band import Band
 
 Tags = Mapping[str, str]
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
 _UNIT_SIGNS = {
     "-": "",
     "1": "",
@@ -51,15 +53,15 @@ def dataset_name(dataset: Any, described: Sequence[Band], path: str | Path) -> s
 
 def valid_time(tags: Tags, common: Tags) -> dt.datetime | None:
     """Return the UTC time of a band by its tags and the dataset's: GRIB's, NetCDF's (CF), or in ISO 8601."""
-    seconds = re.match(r"\s*(\d+)", tags.get("GRIB_VALID_TIME", ""))
+    seconds = re.match(r"\s*(-?\d+)", tags.get("GRIB_VALID_TIME", ""))
     if seconds:
-        return dt.datetime.fromtimestamp(int(seconds[1]), dt.UTC)
+        return utc(int(seconds[1]))
     for key, value in tags.items():
         dimension = key.removeprefix("NETCDF_DIM_")
         units = common.get(f"{dimension}#units", "")
         if dimension != key and " since " in units:
             return _cf_time(value, units, common.get(f"{dimension}#calendar", "standard"))
-    return _iso_time(tags.get("valid_time") or common.get("valid_time") or "")
+    return iso_time(tags.get("valid_time") or common.get("valid_time") or "")
 
 
 def _band_name(title: str | None, tags: Tags, common: Tags) -> str:
@@ -87,13 +89,21 @@ def _cf_time(value: str, units: str, calendar: str) -> dt.datetime | None:
         decoded = decode_cf_datetime(np.array([float(value)]), units, calendar, use_cftime=False)
     except (ValueError, OverflowError):
         return None
-    milliseconds = int(decoded.astype("datetime64[ms]").astype("int64")[0])
-    return dt.datetime.fromtimestamp(milliseconds / 1e3, dt.UTC)
+    return utc(int(decoded.astype("datetime64[ms]").astype("int64")[0]) / 1e3)
 
 
-def _iso_time(text: str) -> dt.datetime | None:
+def utc(seconds: float) -> dt.datetime | None:
+    """Return a time by its seconds since 1970, UTC; None beyond the years 1 to 9999."""
+    try:
+        return _EPOCH + dt.timedelta(seconds=seconds)
+    except OverflowError:
+        return None
+
+
+def iso_time(text: str) -> dt.datetime | None:
+    """Return the UTC time of a text in ISO 8601, which is UTC unless it says otherwise; None of any other."""
     try:
         time = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return time.astimezone(dt.UTC) if time.tzinfo else time.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
         return None
-    return time.astimezone(dt.UTC) if time.tzinfo else time.replace(tzinfo=dt.UTC)
