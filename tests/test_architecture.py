@@ -72,6 +72,7 @@ MAY_IMPORT = {
             "encode",
             "figures",
             "pool",
+            "drawers",
             "progress",
             "shared",
             "job",
@@ -91,7 +92,7 @@ MAY_IMPORT = {
     "functions": {"errors", "shared", "pool", "progress"},
     "sheet": {
         *("errors", "html", "output", "projection", "raster", "regions", "shared", "style", "job", "render"),
-        *("pool", "encode", "figures", "plan", "progress"),
+        *("pool", "encode", "figures", "drawers", "plan", "progress"),
     },
     "mapset": {"errors", "regions", "projection", "cache", "raster", "shared", "style", "plan"},
     "bundled": set(),

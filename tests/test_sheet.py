@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -272,6 +273,17 @@ def test_a_users_function_draws_on_each_map(loaded):
         assert middle.tolist() == [255, 0, 255]
     with pytest.raises(DrawingError, match="draws figures of its own"):
         sheet(shared, dataclasses.replace(plan, plotter=plotter_of(lambda region: None)))
+
+
+def test_a_users_function_draws_in_memory_whatever_the_parent_draws_in(loaded):
+    shared, plan = loaded
+
+    def check(axes, shared, region):
+        assert mpl.get_backend() == "agg"
+
+    mpl.use("template")  # stands for one that draws in windows
+    assert not sheet(shared, dataclasses.replace(some(plan, 1, 1), plotter=plotter_of(check))).failures
+    assert mpl.get_backend() == "template"
 
 
 def test_a_map_that_fails_says_so_in_its_place_and_stops_no_other(loaded):

@@ -1,14 +1,16 @@
-"""Workers that run users' drawing functions."""
+"""Workers that draw: maps, sheets, grids and sweeps, by our renderer or by users' functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
 
 from forkmaps.figures import draw_off_screen
-from forkmaps.pool import Pool, worker_count
+from forkmaps.pool import Pool, StartMethod
 from forkmaps.pool.forkable import after_fork, check_forkable
-from forkmaps.pool.hiring import StartMethod
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -17,21 +19,33 @@ R = TypeVar("R")
 def drawing_pool(
     function: Callable[[J], R],
     *,
-    jobs: int,
+    prepare: Callable[[], None] | None = None,
+    arrays: Iterable[NDArray[Any]] = (),
+    foreign_code: bool = True,
     workers: int | None = None,
     timeout: float | None = None,
+    jobs_per_worker: int | None = None,
     start_method: StartMethod = "auto",
 ) -> Pool[J, R]:
-    """Return a pool for so many jobs, in whose workers a user's function may draw with pyplot.
+    """Return a pool whose workers draw.
 
-    For the parameters and the errors see `Pool`.
+    For the other parameters and the errors see `Pool`.
+
+    Parameters
+    ----------
+    arrays
+        What workers share with this process; they are made read-only.
+    foreign_code
+        Whether a user's function may draw there, with pyplot too.
     """
     return Pool(
         function,
-        workers=min(worker_count(workers), max(jobs, 1)),
+        workers=workers,
         timeout=timeout,
-        before_fork=check_forkable,
-        after_fork=_be_a_drawer,
+        prepare=prepare,
+        before_fork=partial(check_forkable, arrays, foreign_code=foreign_code),
+        after_fork=_be_a_drawer if foreign_code else after_fork,
+        jobs_per_worker=jobs_per_worker,
         start_method=start_method,
     )
 

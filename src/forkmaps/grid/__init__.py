@@ -25,7 +25,7 @@ from forkmaps.errors import DrawingError
 from forkmaps.grid.items import Items
 from forkmaps.grid.livefigure import live_figure
 from forkmaps.grid.panels import Cell, PanelDrawer, PlotFunction, draw_panels
-from forkmaps.pool.hiring import StartMethod
+from forkmaps.pool import StartMethod
 from forkmaps.progress import Progress
 
 __all__ = ["parallel_plot"]

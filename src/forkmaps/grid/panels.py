@@ -19,8 +19,7 @@ from forkmaps.encode import Picture
 from forkmaps.errors import DrawingError
 from forkmaps.figures import figure_pixels, own_figures
 from forkmaps.grid.items import Items, Job
-from forkmaps.pool import Failed
-from forkmaps.pool.hiring import StartMethod
+from forkmaps.pool import Failed, StartMethod
 from forkmaps.progress import Progress
 
 PlotFunction: TypeAlias = Callable[[Any, Figure, Any], object]
@@ -124,7 +123,7 @@ def draw_panels(
     with nullcontext() if in_memory else tempfile.TemporaryDirectory(prefix="forkmaps-") as folder:
         draw = replace(drawer, folder=folder).draw
         workers = None if max_workers == _AS_MANY_AS_POSSIBLE else max_workers
-        pool = drawing_pool(draw, jobs=drawer.items.total, workers=workers, start_method=start_method)
+        pool = drawing_pool(draw, workers=workers, start_method=start_method)
         with pool, progress:
             for outcome in pool.run(drawer.items.jobs()):
                 panels[outcome.job.index] = (

@@ -6,17 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from forkmaps.manifest import Manifest
 from forkmaps.manifest.choosing import choose, longest_first
 from forkmaps.manifest.fingerprint import Fingerprints
 from forkmaps.output import locked, make_folders, sweep_stale
 from forkmaps.plan import Plan, PlannedMap
-from forkmaps.pool import Pool, StartMethod, WorkerReport
-from forkmaps.pool.forkable import after_fork, check_forkable
+from forkmaps.pool import StartMethod, WorkerReport
 from forkmaps.progress import Progress
-from forkmaps.run.mapdrawer import MapDrawer
 from forkmaps.run.outcomes import Outcomes
 from forkmaps.run.remarks import Listening, outcomes_told
 from forkmaps.run.report import DONE, RUNNING, Report
@@ -131,15 +128,19 @@ def _draw_all(
     """Draw maps; return the state that the run is in then, and what the workers did."""
     if not to_draw:
         return DONE, ()
+    # Here, since they bring all of matplotlib: not for a run without work.
+    from forkmaps.drawers import drawing_pool
+    from forkmaps.run.mapdrawer import MapDrawer
+
     state, drawer = DONE, MapDrawer(shared, plan, prints)
     listening = Listening(drawer.draw, _region_of, drawer.prepare)
-    pool = Pool(
+    pool = drawing_pool(
         listening,
+        prepare=listening.prepare,
+        arrays=shared.arrays(),
+        foreign_code=plan.plotter is not None,
         workers=run.workers,
         timeout=run.timeout,
-        prepare=listening.prepare,
-        before_fork=partial(check_forkable, shared.arrays(), foreign_code=plan.plotter is not None),
-        after_fork=after_fork,
         jobs_per_worker=_MAPS_PER_WORKER,
         start_method=run.start_method,
     )

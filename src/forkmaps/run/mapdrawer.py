@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
-
 from forkmaps.encode import encode_png, encode_webp
 from forkmaps.errors import DiskFullError
+from forkmaps.figures import figure_bytes, figure_of, own_figures
 from forkmaps.job import Job
 from forkmaps.manifest.entries import file_state
 from forkmaps.manifest.fingerprint import Fingerprints
 from forkmaps.output import write_apart
 from forkmaps.plan import Plan, PlannedMap
+from forkmaps.render import Renderer
 from forkmaps.run.outcomes import Drawn, NoRoom
 from forkmaps.shared import SharedData, raster_reads, set_shared_data
-
-if TYPE_CHECKING:
-    from forkmaps.render import Renderer
 
 
 class MapDrawer:
@@ -32,13 +28,8 @@ class MapDrawer:
     """
 
     def __init__(self, shared: SharedData, plan: Plan, prints: Fingerprints) -> None:
-        # Here, since they bring all of matplotlib: not for a run without work, and not in each worker anew.
-        from forkmaps import figures
-        from forkmaps.render import Renderer
-
         self.shared, self.plan, self.prints = shared, plan, prints
-        self._figures, self._make = figures, Renderer
-        self._reads_before, self._parent = raster_reads(), os.getpid()
+        self._reads_before = 0
         self._renderer: Renderer | None = None
 
     def prepare(self) -> None:
@@ -46,10 +37,8 @@ class MapDrawer:
         set_shared_data(self.shared)
         self._reads_before = raster_reads()  # in a process started anew: none
         plotter = self.plan.plotter
-        if plotter is not None and os.getpid() != self._parent:
-            self._figures.draw_off_screen()
         if plotter is None or plotter.on_map:
-            self._renderer = self._make(self.shared, self.plan.style, self.plan.lines, plotter)
+            self._renderer = Renderer(self.shared, self.plan.style, self.plan.lines, plotter)
 
     def draw(self, planned: PlannedMap) -> Drawn | NoRoom:
         """Draw one map and write it beside its path; the parent puts it in place."""
@@ -67,9 +56,8 @@ class MapDrawer:
         plotter = self.plan.plotter
         if plotter is not None and not plotter.on_map:
             band = self.shared.raster_named(planned.job.raster).bands[planned.job.band]
-            with self._figures.own_figures():
-                figure = self._figures.figure_of(plotter(planned.job.region, band=band))
-                return self._figures.figure_bytes(figure, suffix)
+            with own_figures():
+                return figure_bytes(figure_of(plotter(planned.job.region, band=band)), suffix)
         assert self._renderer is not None, "prepare() comes first"
         return picture_bytes(self._renderer, planned.job, suffix)
 

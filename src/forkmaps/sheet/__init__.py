@@ -21,7 +21,7 @@ from forkmaps.html import block, image
 from forkmaps.html import table as html_table
 from forkmaps.output import make_folders, write_whole
 from forkmaps.plan import Plan, plan_maps
-from forkmaps.pool.hiring import StartMethod
+from forkmaps.pool import StartMethod
 from forkmaps.progress import Progress
 from forkmaps.regions.given import Regions
 from forkmaps.shared import SharedData

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
+from forkmaps.drawers import drawing_pool
 from forkmaps.encode import Picture
 from forkmaps.plan import Plan
-from forkmaps.pool import Failed, Pool
-from forkmaps.pool.forkable import after_fork, check_forkable
-from forkmaps.pool.hiring import StartMethod
+from forkmaps.pool import Failed, Pool, StartMethod
 from forkmaps.progress import Progress
 from forkmaps.projection import Size
 from forkmaps.render import Renderer
@@ -56,15 +54,13 @@ class CellDrawer:
     ) -> Pool[Place, Picture]:
         """Return a pool whose workers draw; for the parameters see `Pool`."""
         self.shared.warm()
-        return Pool(
+        return drawing_pool(
             self.draw,
+            prepare=self.prepare,
+            arrays=self.shared.arrays(),
+            foreign_code=self.plan.plotter is not None,
             workers=workers,
             timeout=timeout,
-            prepare=self.prepare,
-            before_fork=partial(
-                check_forkable, self.shared.arrays(), foreign_code=self.plan.plotter is not None
-            ),
-            after_fork=after_fork,
             start_method=start_method,
         )
 

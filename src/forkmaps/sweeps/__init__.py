@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from forkmaps.output import locked, make_folders, sweep_stale
-from forkmaps.pool.hiring import StartMethod
+from forkmaps.pool import StartMethod
 from forkmaps.progress import Progress
 from forkmaps.sweeps.drawing import Drawer, DrawFunction, Outcomes, draw_all
 from forkmaps.sweeps.planning import SweepPlan

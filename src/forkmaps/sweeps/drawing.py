@@ -11,8 +11,7 @@ from forkmaps.drawers import drawing_pool
 from forkmaps.errors import DiskFullError, OutputError
 from forkmaps.figures import figure_bytes, figure_of, own_figures
 from forkmaps.output import put_in_place, write_apart
-from forkmaps.pool import Done, Failed
-from forkmaps.pool.hiring import StartMethod
+from forkmaps.pool import Done, Failed, StartMethod
 from forkmaps.progress import Progress
 from forkmaps.sweeps.planning import SweepPlan
 from forkmaps.sweeps.report import SHOWN_FAILURES, SweepFailure
@@ -61,9 +60,7 @@ def draw_all(
     """Draw the figures of some combinations, by their numbers."""
     if not indices:
         return
-    pool = drawing_pool(
-        drawer.draw, jobs=len(indices), workers=workers, timeout=timeout, start_method=start_method
-    )
+    pool = drawing_pool(drawer.draw, workers=workers, timeout=timeout, start_method=start_method)
     with pool, outcomes.progress:
         for outcome in pool.run(indices):
             outcomes.add(outcome)
