@@ -93,6 +93,24 @@ def test_d3_a_zipped_shapefile_is_read(tmp_path):
     assert (len(geometries), crs) == (56, "EPSG:4269")
 
 
+@pytest.mark.parametrize(
+    ("place", "damage"),
+    [(60, b"\xff" * 100), (6, b"\x01"), (8, b"\x09")],
+    ids=["damaged", "encrypted", "unknown method"],
+)
+def test_d3_an_archive_that_cannot_be_looked_into_is_refused(tmp_path, place, damage):
+    path = tmp_path / "states.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(STATES, "states.shp")
+    content = bytearray(path.read_bytes())
+    begins = [0] if place == 60 else [0, content.index(b"PK\1\2") + 2]  # it stands in the directory, too
+    for begin in begins:
+        content[begin + place : begin + place + len(damage)] = damage
+    path.write_bytes(content)
+    with pytest.raises(FeatureError, match=r"states\.zip: a file in it can't be read \(.+\); zip its files"):
+        read_geometries(path)
+
+
 def test_d3_a_shapefile_without_prj_has_no_crs(tmp_path):
     geometries, crs = read_geometries(copy(tmp_path, "shp", "shx", "dbf"))
     assert (len(geometries), crs) == (56, None)

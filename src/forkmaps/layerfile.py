@@ -116,14 +116,24 @@ def _heads(path: Path) -> Iterator[bytes]:
     """Give the first bytes of a file, or of each in an archive, which GDAL opens too."""
     if path.is_dir():
         return
-    with suppress(OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    with suppress(OSError):  # then GDAL can't read it either, and says so
         with path.open("rb") as file:
             yield file.read(_HEAD)
         if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                for member in archive.infolist():
-                    with archive.open(member) as file:
-                        yield file.read(_HEAD)
+            yield from _heads_inside(path)
+
+
+def _heads_inside(path: Path) -> Iterator[bytes]:
+    """Give the first bytes of each file in an archive; FeatureError where GDAL might see more than Python."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    yield file.read(_HEAD)
+    except Exception as error:  # each way of compression has errors of its own
+        raise FeatureError(
+            f"{path}: a file in it can't be read ({error}); zip its files anew, without a password"
+        ) from error
 
 
 def _layer_of(path: str | Path, layer: str | None) -> str:
