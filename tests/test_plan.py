@@ -94,6 +94,18 @@ def test_a_raster_across_the_antimeridian_is_told_in_one_piece():
         check_regions(MapProjection(ccrs.PlateCarree()), raster, [Region("far", Extent(10, 20, 40, 50))])
 
 
+@pytest.mark.parametrize("west", [-175.2, 184.8])
+@pytest.mark.parametrize("projection", [ccrs.PlateCarree(), ccrs.PlateCarree(180), ccrs.Mercator()])
+def test_a_small_raster_lies_in_a_region_across_the_antimeridian(projection, west):
+    values = np.ones((4, 4), np.float32)
+    raster = Raster.from_array(values, crs="EPSG:4326", transform=Affine(0.1, 0, west, 0, -0.1, -17))
+    fiji = Region("Fiji", Extent.from_degrees(160, -165, -30, -5))
+    check_regions(MapProjection(projection), raster, [fiji])
+    beside = Region("beside", Extent.from_degrees(160, -176, -30, -5))
+    with pytest.raises(RegionError, match="has nothing of the raster"):
+        check_regions(MapProjection(projection), raster, [beside])
+
+
 @pytest.mark.parametrize(
     "row", ["all,-170,-30,5,70,x", "touch,-90.4,-80,35,45,x", "tiny,-100.01,-100,40,40.01,x"]
 )

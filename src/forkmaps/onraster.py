@@ -56,9 +56,17 @@ def _raster_in_regions(
 ) -> NDArray[np.bool_]:
     """Return, for each extent, whether one of the raster's places lies in it."""
     x, y = projection.transformer(raster.crs_text).transform(*raster.outline(_PLACES))
-    return np.array(
-        [bool(((e.west <= x) & (x <= e.east) & (e.south <= y) & (y <= e.north)).any()) for e in extents]
-    )
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    return np.array([_any_inside(extent, x, y, projection.period) for extent in extents], bool)
+
+
+def _any_inside(extent: Extent, x: NDArray[np.float64], y: NDArray[np.float64], period: float | None) -> bool:
+    """Tell whether a place lies in an extent, on whatever turn of the earth that is."""
+    if period is not None:
+        x = x - period * np.round((x - (extent.west + extent.east) / 2) / period)
+    inside = (extent.west <= x) & (x <= extent.east) & (extent.south <= y) & (y <= extent.north)
+    return bool(inside.any())
 
 
 def _sides(extent: Extent) -> str:
