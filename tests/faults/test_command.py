@@ -286,6 +286,24 @@ def test_p8_a_signal_ends_the_command_and_its_workers_and_the_next_run_goes_on(
     assert pictures(folder) == undisturbed
 
 
+def test_p8_a_command_that_was_started_with_ctrl_c_ignored_goes_on(ten: Path) -> None:
+    folder, go_on = ten.parent / "out", ten.parent / "go on"
+    waits_from_5_on = f"""
+    def fault(region, draw):
+        while int(region[1:]) >= 5 and not os.path.exists({str(go_on)!r}):
+            time.sleep(0.01)
+        return draw()
+    """
+    in_background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+    with running([*in_background, *program(waits_from_5_on)], ten, "--workers", 2, "--no-cache") as process:
+        until(five_are_done(folder), process)
+        os.killpg(process.pid, signal.SIGINT)
+        go_on.touch()
+        _, told = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, told
+    assert sorted(recorded(folder)) == [f"r{i}.png" for i in range(10)]
+
+
 def test_p8_a_second_ctrl_c_ends_the_command_at_once(ten: Path) -> None:
     folder, cleaning = ten.parent / "out", ten.parent / "cleaning"
     cleans_for_ever = f"""

@@ -26,7 +26,7 @@ class Stopped(BaseException):
 
 
 def stop_on_signals() -> None:
-    """Raise `Stopped` on Ctrl-C and SIGTERM."""
+    """Raise `Stopped` on Ctrl-C and SIGTERM, unless who started us has them ignored (`nohup ... &`)."""
 
     def stop(number: int, _: object) -> NoReturn:
         # A second signal ends at once, whatever is still being put in order.
@@ -34,7 +34,8 @@ def stop_on_signals() -> None:
         raise Stopped(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
 
 
 def open_standard_streams() -> None:
