@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, TypeVar
 
 from forkmaps.errors import ItemError, PoolError
@@ -102,7 +101,7 @@ def fork_map(
         timeout=timeout,
         attempts=attempts,
         prepare=call.prepare,
-        before_fork=partial(check_forkable, foreign_code=True),
+        before_fork=check_forkable,
         after_fork=after_fork,
         start_method=start_method,
     )

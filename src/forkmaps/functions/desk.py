@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from forkmaps.errors import ItemError, PoolError
@@ -32,12 +33,7 @@ class Submission:
         return self.label
 
 
-def parts_of(submission: Submission) -> Sequence[Part]:
-    """Return what is sent to a worker."""
-    return submission.parts
-
-
-AS_SUBMITTED = Codec(parts_of, partial(unpickled, what="the result"))
+AS_SUBMITTED = Codec(attrgetter("parts"), partial(unpickled, what="the result"))
 
 
 class Desk:
@@ -130,7 +126,7 @@ class Desk:
 
     def _work(self) -> None:
         hands = self._hands
-        hands.begin(self._draw())
+        hands.begin(Waiting(self._next))
         hands.watch(self._ear)
         while not self._stopped:
             self._quiet()
@@ -140,10 +136,6 @@ class Desk:
             if self._closed and not hands.has_work():
                 return
             hands.attend()
-
-    def _draw(self) -> Iterator[Submission]:
-        """Return the calls that wait, as an iterator that goes on when there are more."""
-        return Waiting(self._next)
 
     def _next(self) -> Submission | None:
         """Take the next call that was not cancelled."""

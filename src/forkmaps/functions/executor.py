@@ -10,7 +10,6 @@ import atexit
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -80,7 +79,7 @@ class ForkExecutor(Executor):
             timeout=timeout,
             attempts=attempts,
             prepare=around.prepare,
-            before_fork=partial(check_forkable, foreign_code=True),
+            before_fork=check_forkable,
             after_fork=after_fork,
         )
         if not orders.size:

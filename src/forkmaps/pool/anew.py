@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, NoReturn
 
+from forkmaps.pool.forking import in_turn
 from forkmaps.pool.orders import Orders
 from forkmaps.pool.parcel import Ticket, open_parcel
-from forkmaps.pool.supervisor import be_supervisor
-from forkmaps.pool.workers import Brief, Origin, be_worker
+from forkmaps.pool.supervisor import supervise
+from forkmaps.pool.workers import Brief, Life, Origin, become, serve
 
 
 def main(text: str) -> NoReturn:
@@ -22,13 +23,11 @@ def main(text: str) -> NoReturn:
     channel, last_words = our_ends(call)
     origin = Origin(call["parent"], call["dies_with_parent"])
     ticket: Ticket = (call["ticket"][0], call["ticket"][1], call["ticket"][2])
-    if call["role"] == "supervisor":
-        be_supervisor(
-            partial(open_orders, ticket), origin, channel, last_words, not_ours=[], mask=call["mask"]
-        )
-    work = Delivered(ticket)
-    brief = Brief(work, work.prepare, abroad=True)
-    be_worker(brief, origin, channel, last_words, not_ours=[], mask=call["mask"])
+    life: Life = partial(supervise, partial(open_orders, ticket))
+    if call["role"] == "worker":
+        work = Delivered(ticket)
+        life = partial(serve, Brief(work, work.prepare, abroad=True))
+    become(life, origin, channel, last_words, not_ours=[], mask=call["mask"])
 
 
 def open_orders(ticket: Ticket) -> Orders:
@@ -50,9 +49,7 @@ class Delivered:
         """Open the parcel, and do what comes before the first job."""
         orders = open_orders(self._ticket)
         self._function = orders.function
-        for step in (orders.after_fork, orders.prepare):
-            if step is not None:
-                step()
+        in_turn(orders.after_fork, orders.prepare)()
 
     def __call__(self, job: Any) -> Any:
         """Do a job."""

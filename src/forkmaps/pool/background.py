@@ -6,18 +6,17 @@ whenever it has to be replaced, since by then the program has threads.
 
 from __future__ import annotations
 
-import socket
+from functools import partial
 from typing import Any
 
 from forkmaps.pool.client import Client
-from forkmaps.pool.forking import Garbage, fork_into, parent
+from forkmaps.pool.forking import Garbage, fork_into
 from forkmaps.pool.handles import Handle
 from forkmaps.pool.hands import Codec, Hands
 from forkmaps.pool.hiring import StartMethod, checked, chosen, crew_of
 from forkmaps.pool.launching import AnewStart
 from forkmaps.pool.orders import Orders
-from forkmaps.pool.supervisor import be_supervisor
-from forkmaps.pool.workers import Closable, Origin
+from forkmaps.pool.supervisor import supervise
 
 
 def hire_for_background(orders: Orders, method: StartMethod, codec: Codec) -> Hands[Any, Any]:
@@ -64,12 +63,8 @@ class ForkedFirst:
         if self._anew is not None:
             return self._anew.supervisor(mask)
         self._anew = AnewStart(self._orders, "a process with threads is not forked again")
-        origin, orders = Origin(**parent()), self._orders
-
-        def be(channel: socket.socket, last_words: socket.socket, not_ours: list[Closable]) -> None:
-            be_supervisor(lambda: orders, origin, channel, last_words, not_ours=not_ours, mask=mask)
-
-        handle = fork_into(be, Handle)
+        orders = self._orders
+        handle = fork_into(partial(supervise, lambda: orders), Handle, mask=mask)
         self._forked = True
         return handle
 

@@ -10,11 +10,12 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from forkmaps.pool.children import Child
 from forkmaps.pool.handles import Handle, Worker, close_all
-from forkmaps.pool.workers import Brief, Closable, Origin, be_worker, flush_streams
+from forkmaps.pool.workers import Brief, Closable, Life, Origin, become, flush_streams, serve
 
 J = TypeVar("J")
 H = TypeVar("H", bound=Handle)
@@ -64,19 +65,8 @@ class ForkStart:
     def worker(self, siblings: Sequence[Worker[J]], mask: set[int]) -> Worker[J]:
         """Fork a worker. Called with signals blocked; raises OSError where that fails."""
         brief = Brief(self._function, self._prepare, abroad=self._abroad)
-        origin = Origin(**parent())
-
-        def be(channel: socket.socket, last_words: socket.socket, not_ours: list[Closable]) -> None:
-            be_worker(
-                brief,
-                origin,
-                channel,
-                last_words,
-                not_ours=[*not_ours, *siblings, *self._not_theirs],
-                mask=mask,
-            )
-
-        return fork_into(be, Worker)
+        not_theirs = [*siblings, *self._not_theirs]
+        return fork_into(partial(serve, brief), Worker, mask=mask, not_theirs=not_theirs)
 
     def welcome(self, worker: Worker[J]) -> None:
         """Say nothing: a forked worker has loaded nothing."""
@@ -106,21 +96,24 @@ class Garbage:
             gc.unfreeze()
 
 
-def parent() -> dict[str, Any]:
-    """Return what a child is to know of this process: the fields of `Origin`."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    return {"parent": os.getpid(), "dies_with_parent": in_main_thread}
+def origin_here() -> Origin:
+    """Return where a process comes from that this thread starts."""
+    return Origin(os.getpid(), dies_with_parent=threading.current_thread() is threading.main_thread())
 
 
 def fork_into(
-    be: Callable[[socket.socket, socket.socket, list[Closable]], None],
+    life: Life,
     handle: Callable[[Child, socket.socket, socket.socket], H],
+    *,
+    mask: set[int],
+    not_theirs: Sequence[Closable] = (),
 ) -> H:
-    """Fork a child that does `be` with its ends of two socket pairs; return the parent's hold on it.
+    """Fork a child that lives a life; return the parent's hold on it.
 
-    `be` is also given the ends that are not the child's, and never returns.
+    The child lets go of what is not its own, and sets the mask of signals.
     """
     ends: list[socket.socket] = []
+    origin = origin_here()
     flush_streams()
     try:
         ends += socket.socketpair()
@@ -132,7 +125,7 @@ def fork_into(
         raise
     ours, theirs, our_ear, their_mouth = ends
     if pid == 0:
-        be(theirs, their_mouth, [ours, our_ear])
+        become(life, origin, theirs, their_mouth, not_ours=[ours, our_ear, *not_theirs], mask=mask)
     close_all([theirs, their_mouth])
     return handle(Child(pid), ours, our_ear)
 

@@ -14,11 +14,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from forkmaps.errors import PoolError
 from forkmaps.pool.children import Child, child_of
-from forkmaps.pool.forking import parent
+from forkmaps.pool.forking import origin_here
 from forkmaps.pool.handles import Handle, Worker, close_all
 from forkmaps.pool.orders import Orders, settings
 from forkmaps.pool.parcel import Parcel
@@ -92,7 +93,7 @@ class AnewStart:
             "argv": [str(argument) for argument in sys.argv],
             "ticket": self._parcel.ticket,
             "mask": [int(number) for number in mask],
-            **parent(),
+            **asdict(origin_here()),
         }
         try:
             process = start(call, (theirs, their_mouth), self._parcel.inherited)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import pickle
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, NoReturn, TypeAlias
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 from forkmaps.errors import ForkmapsError
 from forkmaps.pool.answers import Logged, Raised, Ready, send_logs
@@ -22,7 +22,7 @@ from forkmaps.pool.hands import Codec
 from forkmaps.pool.messages import PICKLE_PROTOCOL, Line, Part, describe, stack
 from forkmaps.pool.orders import Orders
 from forkmaps.pool.tasks import Done, Failed, WorkerReport
-from forkmaps.pool.workers import Closable, Origin, become, send
+from forkmaps.pool.workers import send
 
 # From the client
 
@@ -80,36 +80,17 @@ class Forwarded:
         return self.label
 
 
-def parts_of_job(job: Forwarded) -> Sequence[Part]:
-    """Return what to send to a worker."""
-    return job.parts
-
-
 def as_it_is(parts: Sequence[Part]) -> Sequence[Part]:
     """Return what a worker sent."""
     return parts
 
 
-UNREAD = Codec(parts_of_job, as_it_is)
+UNREAD = Codec(attrgetter("parts"), as_it_is)
 """How jobs and values pass through a supervisor."""
 
 
-def be_supervisor(
-    find_orders: Callable[[], Orders],
-    origin: Origin,
-    channel: socket.socket,
-    last_words: socket.socket,
-    *,
-    not_ours: Iterable[Closable],
-    mask: Iterable[int],
-) -> NoReturn:
-    """Be a supervisor until end of file, then end this process. See `workers.become` for the parameters."""
-    life = partial(supervise, find_orders, channel, last_words)
-    become(life, origin, channel, last_words, not_ours=not_ours, mask=mask)
-
-
 def supervise(find_orders: Callable[[], Orders], channel: socket.socket, last_words: socket.socket) -> None:
-    """Lead a crew until end of file."""
+    """Be a supervisor: lead a crew until end of file."""
     try:
         orders = find_orders()
     except BaseException as error:
@@ -166,10 +147,10 @@ class Supervisor:
         return connected
 
     def _obey(self, message: Sequence[Part]) -> None:
-        match pickle.loads(message[0]):
-            case Given(number=number, label=label):
-                self._crew.tasks.add(Forwarded(number, message[1:], label))
-            case Tell():
+        match news_of(message):
+            case Given(number=number, label=label), parts:
+                self._crew.tasks.add(Forwarded(number, parts, label))
+            case Tell(), _:
                 self._post(Told(self._crew.report()))
 
     def _settle(self) -> None:
@@ -180,7 +161,7 @@ class Supervisor:
             self._post(Settled(outcome.job.number, bare(outcome)), value)
 
     def _post(self, news: News, value: Sequence[Part] = ()) -> None:
-        self._line.post([pickle.dumps(news, protocol=PICKLE_PROTOCOL), *value])
+        self._line.post(news_parts(news, value))
 
     def _write_all(self) -> None:
         self._line.channel.setblocking(True)
@@ -195,10 +176,10 @@ def bare(outcome: Done[Any, Any] | Failed[Any]) -> Done[None, None] | Failed[Non
 
 
 def news_of(message: Sequence[Part]) -> tuple[Any, Sequence[Part]]:
-    """Read what a supervisor sent: the news, and the parts of the value that follow."""
+    """Read what supervisor and client send each other: the news, and the parts of the value that follow."""
     return pickle.loads(message[0]), message[1:]
 
 
-def news_parts(news: Given | Tell, value: Sequence[Part] = ()) -> list[Part]:
-    """Return what a client sends."""
+def news_parts(news: Given | Tell | News, value: Sequence[Part] = ()) -> list[Part]:
+    """Return news, and the parts of a value, as the parts of a message."""
     return [pickle.dumps(news, protocol=PICKLE_PROTOCOL), *value]

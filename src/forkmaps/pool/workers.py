@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 from forkmaps.pool import messages
 from forkmaps.pool.answers import Answer, Raised, Ready, Returned, parts_of, send_logs
@@ -83,21 +83,12 @@ class Closable(Protocol):
         """Close it."""
 
 
-def be_worker(
-    brief: Brief,
-    origin: Origin,
-    channel: socket.socket,
-    last_words: socket.socket,
-    *,
-    not_ours: Iterable[Closable],
-    mask: Iterable[int],
-) -> NoReturn:
-    """Be a worker until end of file, then end this process. See `become` for the parameters."""
-    become(partial(serve, brief, channel), origin, channel, last_words, not_ours=not_ours, mask=mask)
+Life: TypeAlias = Callable[[socket.socket, socket.socket], None]
+"""What a process does, with its ends of two socket pairs: for messages, and for its last words."""
 
 
 def become(
-    life: Callable[[], None],
+    life: Life,
     origin: Origin,
     channel: socket.socket,
     last_words: socket.socket,
@@ -110,7 +101,7 @@ def become(
     Parameters
     ----------
     life
-        What to do.
+        What to do: `serve` or `supervisor.supervise`.
     origin
         Where this process comes from.
     channel
@@ -128,7 +119,7 @@ def become(
         for end in not_ours:
             end.close()
         settle(origin, channel, last_words, mask)
-        life()
+        life(channel, last_words)
         code = 0
     except MemoryError:
         code = EXIT_OUT_OF_MEMORY
@@ -180,8 +171,8 @@ def reset_signals() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def serve(brief: Brief, channel: socket.socket) -> None:
-    """Answer job after job until end of file, or until an answer was the last."""
+def serve(brief: Brief, channel: socket.socket, _: socket.socket) -> None:
+    """Be a worker: answer job after job until end of file, or until an answer was the last."""
     if brief.abroad:
         send_logs(partial(messages.send, channel))
     answer: Answer = start(brief)
