@@ -26,7 +26,7 @@ import psutil
 import pytest
 
 from forkmaps.errors import ForkmapsError, PoolError
-from forkmaps.pool import Done, Failed, Outcome, Pool, client, crew, hiring, launching, parcel
+from forkmaps.pool import Done, Failed, Outcome, Pool, client, handles, hiring, launching, parcel
 from forkmaps.pool.parcel import Parcel
 
 pytestmark = pytest.mark.timeout(60)
@@ -520,10 +520,39 @@ def test_supervisors_that_all_die_at_start_stop_the_run(monkeypatch: pytest.Monk
         list(pool.run(["a"]))
 
 
+def test_the_reason_that_is_told_is_that_of_the_last_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    late_once = f"""
+        import os, sys, time
+        try:
+            os.mkdir({str(tmp_path / "begun")!r})
+        except FileExistsError:
+            sys.exit(7)
+        time.sleep(60)
+    """
+    monkeypatch.setattr(launching, "CODE", textwrap.dedent(late_once))
+    monkeypatch.setattr(handles, "START_LIMIT", 0.5)
+    with (
+        Pool(len, workers=1, start_method="forkserver") as pool,
+        pytest.raises(PoolError, match=r"3 in a row failed; the last: ended with exit code 7"),
+    ):
+        list(pool.run(["a"]))
+
+
+def test_a_start_that_would_fail_again_is_tried_once_and_said_to_be() -> None:
+    data = ComesToNothing()
+    with (
+        Pool(lambda _: data, workers=1, start_method="forkserver") as pool,
+        pytest.raises(PoolError, match=r"can be started: the function with its data can't be unpickled"),
+    ):
+        list(pool.run([1]))
+
+
 def test_a_process_that_is_never_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launching, "CODE", "import time; time.sleep(60)")
     monkeypatch.setattr(client, "START_LIMIT", 0.1)
-    monkeypatch.setattr(crew, "START_LIMIT", 0.1)
+    monkeypatch.setattr(handles, "START_LIMIT", 0.1)
     for method in ANEW:
         with (
             Pool(len, workers=1, start_method=method) as pool,

@@ -621,7 +621,7 @@ def test_a_fork_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_that_is_never_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "START_LIMIT", AWHILE)
+    monkeypatch.setattr(handles, "START_LIMIT", AWHILE)
     with Pool(double, workers=1, prepare=for_ever) as pool, pytest.raises(PoolError, match="not ready after"):
         list(pool.run([1]))
 
@@ -634,7 +634,7 @@ def test_a_worker_that_the_kernel_does_not_let_go_is_left_behind(monkeypatch: py
         left.append(worker.pid)
         worker.killed = worker.killed or number == signal.SIGKILL
 
-    monkeypatch.setattr(crew, "KILL_GRACE", AWHILE)
+    monkeypatch.setattr(handles, "KILL_GRACE", AWHILE)
     with Pool(lambda n: n if n else for_ever(), workers=1, timeout=AWHILE) as pool:
         monkeypatch.setattr(handles.Worker, "kill", kill_in_vain)
         stuck, done = pool.run([0, 1])

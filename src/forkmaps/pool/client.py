@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from forkmaps.errors import PoolError
 from forkmaps.pool.answers import Logged, Raised, Ready
-from forkmaps.pool.crew import CLOSE_GRACE, FAILED_STARTS, KILL_GRACE, START_LIMIT
-from forkmaps.pool.handles import NEVER, Handle, signals_blocked
+from forkmaps.pool.crew import CLOSE_GRACE
+from forkmaps.pool.handles import KILL_GRACE, NEVER, START_LIMIT, Handle, signals_blocked
 from forkmaps.pool.hands import BY_VALUE, POLL_INTERVAL, Codec, Hands, log_here
 from forkmaps.pool.messages import GarbledError, Part, describe, shown, stack
+from forkmaps.pool.settling import not_sent
+from forkmaps.pool.starting import FAILED_STARTS, SupervisorStart
 from forkmaps.pool.supervisor import Given, Settled, Stopped, Tell, Told, news_of, news_parts
 from forkmaps.pool.tasks import Done, Failed, Outcome, Task, WorkerReport
 
@@ -30,23 +32,9 @@ TELL_LIMIT = 5.0
 END_GRACE = CLOSE_GRACE + KILL_GRACE + 1.0
 """Seconds that a supervisor has to end its workers and itself."""
 
+_NONE = "no supervisor of workers can be started"
+
 _log = logging.getLogger(__name__)
-
-
-class SupervisorStart(Protocol):
-    """A way to start supervisors."""
-
-    def get_ready(self) -> None:
-        """Do what comes before a start."""
-
-    def supervisor(self, mask: set[int]) -> Handle:
-        """Start a supervisor. Called with signals blocked; it is to set `mask`."""
-
-    def welcome(self, process: Handle) -> None:
-        """Take note that a supervisor is ready."""
-
-    def close(self) -> None:
-        """Let go of what is held for further starts."""
 
 
 class Client(Hands[J, R]):
@@ -103,10 +91,7 @@ class Client(Hands[J, R]):
         if self._stopped:
             raise PoolError(self._stopped)
         if self._supervisor is None and self.has_work():
-            raise PoolError(
-                "no supervisor of workers can be started: "
-                f"{self._failed_starts} in a row failed; the last: {self._reason}"
-            )
+            raise PoolError(f"{_NONE}: {self._failed_starts} in a row failed; the last: {self._reason}")
         self._look(self._patience())
 
     def report(self) -> tuple[WorkerReport, ...]:
@@ -148,9 +133,7 @@ class Client(Hands[J, R]):
         try:
             parts = self._codec.pack(task.job)
         except Exception as error:
-            self.outcomes.append(
-                Failed(task.job, "error", describe(error), 0.0, 0, None, traceback=stack(error))
-            )
+            self.outcomes.append(not_sent(task, error))
             return
         self._given[number] = task
         supervisor.line.post(news_parts(Given(number, shown(task.job)), parts))
@@ -206,8 +189,8 @@ class Client(Hands[J, R]):
                 supervisor.ready, supervisor.deadline = True, NEVER
                 self._start.welcome(supervisor)
             case Raised():
-                self._failed_starts = FAILED_STARTS  # it would be the same again
-                self._reason = f"{news.message}\n{news.traceback}"
+                # It would be the same again.
+                self._stopped = f"{_NONE}: {news.message}\n{news.traceback}"
             case Settled():
                 self._failed_starts = 0
                 task = self._given.pop(news.number)
@@ -248,15 +231,15 @@ class Client(Hands[J, R]):
 
     def recruit(self) -> None:
         """Start a supervisor."""
+        self._reason = ""
         try:
             self._start.get_ready()
             with signals_blocked() as mask:
                 supervisor = self._supervisor = self._start.supervisor(mask)
-                supervisor.deadline = time.monotonic() + START_LIMIT
                 self._register(supervisor.line.channel, supervisor)
                 self._register(supervisor.child.pidfd, supervisor)
         except OSError as error:
-            self._failed_starts, self._reason = FAILED_STARTS, f"no process: {describe(error)}"
+            self._stopped = f"{_NONE}: {describe(error)}"
 
     def _bury(self, supervisor: Handle) -> None:
         """Take back the jobs of a dead supervisor, for another to do."""
@@ -295,7 +278,7 @@ class Client(Hands[J, R]):
                         0.0,
                         task.attempts,
                         supervisor.pid,
-                        exit_signal(supervisor),
+                        supervisor.ended_by,
                         words,
                     )
                 )
@@ -305,15 +288,10 @@ class Client(Hands[J, R]):
         supervisor.close()
 
 
-def exit_signal(process: Handle) -> str | None:
-    """Return the name of the signal that ended a process, if one did."""
-    return process.exit.signal if process.exit is not None else None
-
-
-def wait_for_end(process: Handle, seconds: float, pause: Callable[[float], None] = time.sleep) -> None:
+def wait_for_end(process: Handle, seconds: float) -> None:
     """Wait for a process to end, so long at most; it is alone, so short naps will do."""
     end = time.monotonic() + seconds
     nap = 0.001
     while not process.gone() and time.monotonic() < end:
-        pause(nap)
+        time.sleep(nap)
         nap = min(2 * nap, POLL_INTERVAL)

@@ -12,35 +12,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from signal import SIGTERM
-from typing import Protocol, TypeVar
+from collections.abc import Iterable
+from typing import TypeVar
 
 from forkmaps.errors import ForkmapsError, PoolError
 from forkmaps.pool.answers import Answer, Logged, Raised, Ready, Returned
-from forkmaps.pool.handles import NEVER, Worker, signals_blocked
+from forkmaps.pool.handles import KILL_GRACE, NEVER, Worker, signals_blocked
 from forkmaps.pool.hands import BY_REFERENCE, POLL_INTERVAL, Codec, Hands, log_here
-from forkmaps.pool.messages import GarbledError, describe, shown, stack
-from forkmaps.pool.settling import lost, outcome_of
-from forkmaps.pool.tasks import Cause, Failed, Task, WorkerReport, memory_of
+from forkmaps.pool.messages import GarbledError, describe, shown
+from forkmaps.pool.settling import lost, not_sent, outcome_of
+from forkmaps.pool.starting import FAILED_STARTS, WorkerStart
+from forkmaps.pool.tasks import Task, WorkerReport, memory_of
 
 J = TypeVar("J")
 R = TypeVar("R")
-
-FAILED_STARTS = 3
-"""Workers that may fail to start, one after the other without a job done, before no more are forked."""
-
-START_LIMIT = 60.0
-"""Seconds a worker has to prepare itself; its data is there already, so this is ample."""
-
-LEAVE_GRACE = 0.5
-"""Seconds between a worker's last word (or its end of file) and its death, which normally follows at once."""
-
-TERM_GRACE = 0.3
-"""Seconds between SIGTERM, on which a worker writes where it stands, and SIGKILL."""
-
-KILL_GRACE = 3.0
-"""Seconds until a killed worker that doesn't go is given up: a dead network disk can hold it for ever."""
 
 CLOSE_GRACE = 1.0
 """Seconds that idle workers have to end by themselves when the pool closes."""
@@ -49,22 +34,6 @@ LOOK_INTERVAL = 5.0
 """Seconds between looks at a worker's memory; one takes some 10 ms for each 500 MB."""
 
 _log = logging.getLogger(__name__)
-
-
-class Start(Protocol):
-    """A way to start workers."""
-
-    def get_ready(self) -> None:
-        """Do what comes before a start."""
-
-    def worker(self, siblings: Sequence[Worker[J]], mask: set[int]) -> Worker[J]:
-        """Start a worker beside others. Called with signals blocked; the worker is to set `mask`."""
-
-    def welcome(self, worker: Worker[J]) -> None:
-        """Take note that a worker is ready."""
-
-    def close(self) -> None:
-        """Let go of what is held for further starts."""
 
 
 class Crew(Hands[J, R]):
@@ -90,7 +59,7 @@ class Crew(Hands[J, R]):
 
     def __init__(
         self,
-        start: Start,
+        start: WorkerStart,
         *,
         size: int,
         timeout: float = NEVER,
@@ -176,11 +145,9 @@ class Crew(Hands[J, R]):
             try:
                 parts = self._codec.pack(task.job)
             except Exception as error:
-                self.outcomes.append(
-                    Failed(task.job, "error", describe(error), 0.0, 0, None, traceback=stack(error))
-                )
+                self.outcomes.append(not_sent(task, error))
             else:
-                worker.give(task, parts, time.monotonic() + self._timeout)
+                worker.give(task, parts, self._timeout)
                 return self._watch(worker)
 
     def _patience(self) -> float | None:
@@ -219,7 +186,6 @@ class Crew(Hands[J, R]):
 
     def _take_on(self, worker: Worker[J]) -> None:
         self.workers.append(worker)
-        worker.deadline = time.monotonic() + START_LIMIT
         self._register(worker.line.channel, worker)
         self._register(worker.child.pidfd, worker)
 
@@ -258,9 +224,9 @@ class Crew(Hands[J, R]):
             for answer in worker.answers():
                 self._note(worker, answer)
         except GarbledError:
-            self._condemn(worker, "died", "it sent something that is not an answer, and was stopped")
+            worker.condemn("died", "it sent something that is not an answer, and was stopped")
         except MemoryError:
-            self._condemn(worker, "error", "out of memory: there is no room for the result in this process")
+            worker.condemn("error", "out of memory: there is no room for the result in this process")
         self._watch(worker)
 
     def _watch(self, worker: Worker[J]) -> None:
@@ -270,8 +236,7 @@ class Crew(Hands[J, R]):
 
     def _note_hang_up(self, worker: Worker[J]) -> None:
         if not worker.hung_up:
-            worker.hung_up = True
-            worker.deadline = min(worker.deadline, time.monotonic() + LEAVE_GRACE)
+            worker.note_hang_up()
             self._ignore(worker.line.channel)  # or end of file would wake us again and again
 
     def _note(self, worker: Worker[J], answer: Answer) -> None:
@@ -284,7 +249,7 @@ class Crew(Hands[J, R]):
                 worker.ready, worker.deadline = True, NEVER
                 self._start.welcome(worker)
             case Raised() if not worker.ready:
-                self._await_end(worker)
+                worker.leave()
                 worker.verdict = ("error", f"{answer.message}\n{answer.traceback}")
             case Returned() | Raised():
                 self._finish(worker, answer)
@@ -297,7 +262,7 @@ class Crew(Hands[J, R]):
         worker.jobs += 1
         self._failed_starts = 0
         if isinstance(answer, Raised) and answer.last:
-            self._await_end(worker)
+            worker.leave()
         self.outcomes.append(outcome_of(task, answer, worker.pid, self._codec))
         if worker.idle and self._is_worn_out(worker):
             self._retire(worker)
@@ -313,38 +278,15 @@ class Crew(Hands[J, R]):
         _log.debug("worker %d retires after %d jobs", worker.pid, worker.jobs)
         worker.memory = memory_of(worker.pid) or worker.memory
         worker.hang_up()
-        self._await_end(worker)
-
-    def _await_end(self, worker: Worker[J]) -> None:
-        worker.leaving, worker.deadline = True, time.monotonic() + LEAVE_GRACE
+        worker.leave()
 
     # The end of a worker
 
     def _press(self, worker: Worker[J]) -> None:
         """Take the next step with one that is overdue: stop it, kill it, leave it to the kernel."""
-        if worker.verdict is None:
-            self._condemn(worker, *self._charge(worker))
-        elif not worker.killed:
-            worker.kill()
-            worker.deadline = time.monotonic() + KILL_GRACE
-        else:
+        if not worker.press():
             _log.error("worker %d can't be killed: the kernel holds it; it is left behind", worker.pid)
             self._bury(worker)
-
-    def _charge(self, worker: Worker[J]) -> tuple[Cause, str]:
-        """Say what an overdue worker is stopped for."""
-        if worker.hung_up or worker.leaving:
-            return "died", "it closed its connection without ending, and was stopped"
-        if not worker.ready:
-            return "died", f"it was not ready after {START_LIMIT:g} s, and was stopped"
-        if worker.line.halfway:
-            return "timeout", "it stopped in the middle of sending its result"
-        return "timeout", f"no result after {self._timeout:g} s"
-
-    def _condemn(self, worker: Worker[J], cause: Cause, message: str) -> None:
-        worker.verdict = (cause, message)
-        worker.deadline = time.monotonic() + TERM_GRACE
-        worker.kill(SIGTERM)
 
     def _bury(self, worker: Worker[J]) -> None:
         """Strike a dead worker off, and settle what it leaves undone."""

@@ -25,6 +25,18 @@ J = TypeVar("J")
 LAST_WORDS = 256 * 1024
 """Bytes of stacks that are kept of a process that crashed."""
 
+START_LIMIT = 60.0
+"""Seconds a process has to prepare itself; its data is there already, so this is ample."""
+
+LEAVE_GRACE = 0.5
+"""Seconds between a worker's last word (or its end of file) and its death, which normally follows at once."""
+
+TERM_GRACE = 0.3
+"""Seconds between SIGTERM, on which a worker writes where it stands, and SIGKILL."""
+
+KILL_GRACE = 3.0
+"""Seconds until a killed process that doesn't go is given up: a dead network disk can hold it for ever."""
+
 NEVER = math.inf
 """The deadline of a worker that nothing is expected of."""
 
@@ -56,7 +68,7 @@ class Handle:
         self.line = Line(channel)
         self.ready = False
         self.hung_up = False
-        self.deadline = NEVER
+        self.deadline = time.monotonic() + START_LIMIT
         self.killed = False
         self._last_words = last_words
         last_words.setblocking(False)
@@ -70,6 +82,11 @@ class Handle:
     def exit(self) -> Exit | None:
         """How it ended."""
         return self.child.exit
+
+    @property
+    def ended_by(self) -> str | None:
+        """The name of the signal that ended it, if one did."""
+        return self.exit.signal if self.exit is not None else None
 
     def kill(self, number: signal.Signals = SIGKILL) -> None:
         """Send it a signal."""
@@ -125,6 +142,7 @@ class Worker(Handle, Generic[J]):
         self.verdict: tuple[Cause, str] | None = None
         self.jobs = 0
         self.memory: Memory | None = None
+        self._timeout = NEVER
         self._looked = self._heard = time.monotonic()
         self._at_first: float | None = None
 
@@ -140,10 +158,11 @@ class Worker(Handle, Generic[J]):
         """Whether it waits for a job."""
         return self.ready and self.task is None and not self.leaving and not self.hung_up and not self.verdict
 
-    def give(self, task: Task[J], parts: Sequence[Part], deadline: float) -> None:
-        """Hand it a job, to be answered by `deadline`."""
+    def give(self, task: Task[J], parts: Sequence[Part], timeout: float) -> None:
+        """Hand it a job, to be answered in so many seconds."""
         task.attempts += 1
-        self.task, self.since, self.deadline = task, time.monotonic(), deadline
+        self.task, self.since, self._timeout = task, time.monotonic(), timeout
+        self.deadline = self.since + timeout
         self.line.post(parts)
 
     def read(self) -> bool:
@@ -166,6 +185,44 @@ class Worker(Handle, Generic[J]):
         if self._at_first is None:
             self._at_first = self.memory.own_mb
         return self.memory.own_mb - self._at_first
+
+    # Its end
+
+    def note_hang_up(self) -> None:
+        """Take note that it has closed its socket, after which it normally ends."""
+        self.hung_up = True
+        self.deadline = min(self.deadline, time.monotonic() + LEAVE_GRACE)
+
+    def leave(self) -> None:
+        """Expect its end: it said that it ends, or was told to."""
+        self.leaving, self.deadline = True, time.monotonic() + LEAVE_GRACE
+
+    def condemn(self, cause: Cause, message: str) -> None:
+        """Stop it, for a reason; it has time to write where it stands."""
+        self.verdict = (cause, message)
+        self.deadline = time.monotonic() + TERM_GRACE
+        self.kill(signal.SIGTERM)
+
+    def press(self) -> bool:
+        """Take the next step with it when it is overdue: stop it, then kill it; False if that was in vain."""
+        if self.verdict is None:
+            self.condemn(*self._charge())
+        elif not self.killed:
+            self.kill()
+            self.deadline = time.monotonic() + KILL_GRACE
+        else:
+            return False
+        return True
+
+    def _charge(self) -> tuple[Cause, str]:
+        """Say what it is stopped for."""
+        if self.hung_up or self.leaving:
+            return "died", "it closed its connection without ending, and was stopped"
+        if not self.ready:
+            return "died", f"it was not ready after {START_LIMIT:g} s, and was stopped"
+        if self.line.halfway:
+            return "timeout", "it stopped in the middle of sending its result"
+        return "timeout", f"no result after {self._timeout:g} s"
 
     def fate(self) -> tuple[Cause, str]:
         """Say what its end means for what it was working on, if it was not our doing."""

@@ -11,11 +11,12 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from forkmaps.errors import ForkmapsError, PoolError
 from forkmaps.pool.client import Client
-from forkmaps.pool.crew import Crew, Start
+from forkmaps.pool.crew import Crew
 from forkmaps.pool.forking import ForkStart
 from forkmaps.pool.hands import BY_REFERENCE, BY_VALUE, Codec, Hands
 from forkmaps.pool.launching import AnewStart
 from forkmaps.pool.orders import Orders
+from forkmaps.pool.starting import WorkerStart
 
 Method: TypeAlias = Literal["fork", "forkserver", "spawn"]
 StartMethod: TypeAlias = Literal["auto", "fork", "forkserver", "spawn"]
@@ -28,7 +29,7 @@ def hire(orders: Orders, method: StartMethod) -> Hands[Any, Any]:
     found, reason = chosen(method, orders.before_fork)
     if found == "forkserver":
         return Client(AnewStart(orders, reason), size=orders.size, attempts=orders.attempts)
-    start: Start = AnewStart(orders, reason)
+    start: WorkerStart = AnewStart(orders, reason)
     if found == "fork":
         start = ForkStart(
             orders.function, orders.prepare, before_fork=orders.before_fork, after_fork=orders.after_fork
@@ -36,7 +37,7 @@ def hire(orders: Orders, method: StartMethod) -> Hands[Any, Any]:
     return crew_of(orders, start, BY_REFERENCE if found == "fork" else BY_VALUE)
 
 
-def crew_of(orders: Orders, start: Start, codec: Codec) -> Crew[Any, Any]:
+def crew_of(orders: Orders, start: WorkerStart, codec: Codec) -> Crew[Any, Any]:
     """Return a crew that carries out orders."""
     return Crew(start, codec=codec, **orders.limits())
 

@@ -33,8 +33,13 @@ def failure(task: Task[J], raised: Raised, pid: int) -> Failed[J]:
     )
 
 
+def not_sent(task: Task[J], error: Exception) -> Failed[J]:
+    """Make an outcome of a job that can't be sent to anybody."""
+    return Failed(task.job, "error", describe(error), 0.0, 0, None, traceback=stack(error))
+
+
 def lost(worker: Worker[J], task: Task[J], cause: Cause, message: str, last_words: str) -> Failed[J]:
     """Make an outcome of a worker's end."""
-    signal = worker.exit.signal if worker.exit and worker.verdict is None else None
+    signal = worker.ended_by if worker.verdict is None else None
     seconds = time.monotonic() - worker.since
     return Failed(task.job, cause, message, seconds, task.attempts, worker.pid, signal, last_words)
