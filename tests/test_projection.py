@@ -439,6 +439,16 @@ def test_the_kind_of_projection_that_fits(boxes, kind):
     assert type(crs) is kind
 
 
+def test_a_region_in_meters_that_reaches_beyond_the_globe_is_fitted_by_what_is_on_it():
+    globe = Region("globe", Extent(-7e6, 7e6, 0, 7e6), "+proj=ortho +lat_0=40 +lon_0=-90")
+    fitted = fitted_projection([globe]).crs
+    assert isinstance(fitted, ccrs.NorthPolarStereo)
+    assert -180 < fitted.proj4_params["lon_0"] < 0
+    beside = Region("beside", Extent(8e6, 9e6, 8e6, 9e6), globe.crs)
+    with pytest.raises(ProjectionError, match='region "beside": no place in it has a longitude'):
+        fitted_projection([beside])
+
+
 def test_regions_in_meters_are_fitted_too():
     fiji = region(1_500_000, 2_500_000, 3_500_000, 4_500_000, crs="EPSG:3460")
     extent = fitted_projection([fiji]).extent_of(fiji)

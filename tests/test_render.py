@@ -260,6 +260,13 @@ class TestTexts:
         style = Style(width=2, height=4, dpi=60, title="W" * 50, title_size=100, min=0, max=1)
         assert Renderer(shared, style, {}).picture(Job(PLAINS)).shape == (240, 120, 4)
 
+    def test_statistics_of_values_that_span_all_that_float32_holds(self):
+        values = np.tile(np.array([[-3e38, 3e38]], np.float32), (20, 15))
+        title = Style(**SMALL, title="{min:.0e} to {max:.0e}")
+        renderer = Renderer(data_of(values), title, {})
+        renderer.picture(Job(Region("inside", Extent(-101, -99, 39, 41))))
+        assert renderer.figure.texts[0].get_text() == "\N{MINUS SIGN}3e+38 to 3e+38"
+
     def test_statistics_are_those_of_the_map(self, shared):
         renderer = Renderer(
             shared, Style(**SMALL, title="{min:.0f} {max:.0f} {mean:.1f}", interpolation="nearest"), {}

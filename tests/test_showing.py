@@ -4,12 +4,15 @@ import base64
 import io
 import re
 
+import cartopy.crs as ccrs
 import numpy as np
 import pytest
 import shapely
 from PIL import Image
 
+from forkmaps.projection import MapProjection
 from forkmaps.raster import Raster
+from forkmaps.raster.showing import picture
 from forkmaps.shared import Boundary, SharedData, set_shared_data
 
 LON, LAT = np.arange(-110.0, -80, 0.5), np.arange(50.0, 30, -0.5)
@@ -62,9 +65,19 @@ def test_a_picture_is_small_even_of_noise_and_clear_where_there_is_no_data():
     assert (alpha[56:] == 255).all()
 
 
+def test_a_picture_of_a_raster_across_the_antimeridian_is_filled_by_it():
+    across = Raster.from_array(LON + LAT[:, None], x=LON + 275, y=LAT, crs="EPSG:4326")
+    (data,) = pictures(picture(across, MapProjection(ccrs.Mercator())))
+    with Image.open(io.BytesIO(data)) as image:
+        assert min(image.size) > 100
+        assert (np.asarray(image.convert("RGBA"))[..., 3] == 255).all()
+
+
 def test_a_raster_without_values_and_one_of_one_value_show_themselves():
     for values in (np.full((40, 60), np.nan), np.full((40, 60), 5.0)):
-        assert len(pictures(raster(values)._repr_html_())) == 1
+        shown = raster(values)._repr_html_()
+        assert len(pictures(shown)) == 1
+        assert "nan to nan" not in shown
 
 
 def test_a_curvilinear_grid_shows_itself():

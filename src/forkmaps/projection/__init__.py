@@ -155,6 +155,11 @@ def fitted_projection(regions: Sequence[Region]) -> MapProjection:
     degenerates over the equator and at a pole, so ranges whose middle is nearer than 15 degrees to these get
     a Mercator or polar stereographic map, as do those wider than 180 degrees (polar from 40 degrees on). In
     place of Mercator's, where latitudes are beyond 80 degrees, it is a plate carree map, in degrees.
+
+    Raises
+    ------
+    ProjectionError
+        No place in a region has coordinates in degrees.
     """
     west, east, south, north = _lonlat_range(regions)
     middle, span = (south + north) / 2, north - south
@@ -197,7 +202,11 @@ def _lonlat_box(region: Region) -> Extent:
         np.linspace(region.extent.south, region.extent.north, 9),
     )
     lon, lat = pyproj.Transformer.from_crs(region.crs, LONLAT, always_xy=True).transform(x, y)
-    center = lon[4, 4]
+    known = np.isfinite(lon) & np.isfinite(lat)
+    if not known.any():
+        raise ProjectionError(f'region "{region.name}": no place in it has a longitude; check its crs')
+    lon, lat = lon[known], lat[known]
+    center = lon[len(lon) // 2]
     lon = center + (lon - center + 180.0) % 360.0 - 180.0
     return Extent(float(lon.min()), float(lon.max()), float(lat.min()), float(lat.max()))
 

@@ -46,7 +46,7 @@ def facts_of(raster: Raster) -> dict[str, object]:
         "cells": f"{rows} rows x {columns} columns",
         "grid": "" if raster.is_rectilinear else "not rectilinear",
         "bands": _bands(raster),
-        "values": f"{low:g} to {high:g}",
+        "values": "none" if np.isnan(low) else f"{low:g} to {high:g}",
         "CRS": raster.crs.name,
         "memory": megabytes(raster),
         "source": raster.source,
@@ -84,6 +84,8 @@ def picture(raster: Raster, projection: MapProjection | None = None) -> Markup:
 def _whole(raster: Raster, projection: MapProjection) -> View | None:
     """Return the view of all of a raster that the map shows."""
     x, y = projection.transformer(raster.crs_text).transform(*raster.outline())
+    if projection.period is not None:
+        x = np.unwrap(x, period=projection.period, axis=1)
     shown = np.isfinite(x) & np.isfinite(y)
     if not shown.any():
         return None

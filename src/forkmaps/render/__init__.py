@@ -243,7 +243,8 @@ def _with_minus(value: str) -> str:
 
 def _statistics(values: Plane) -> dict[str, float]:
     """Return least, greatest and mean of the values that are finite; NaN of none."""
-    known = values if np.isfinite(values.min() - values.max()) else values[np.isfinite(values)]
+    is_whole = np.isfinite([values.min(), values.max()]).all()
+    known = values if is_whole else values[np.isfinite(values)]
     if not known.size:
         return dict.fromkeys(STATISTICS_FIELDS, float("nan"))
     found = float(known.min()), float(known.max()), float(known.mean(dtype=np.float64))
