@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forkmaps import cache, output
+from forkmaps import cache
 from forkmaps.cache import SUFFIX, Cache, NoCache, array_digest, file_digest, key_of
+from forkmaps.output.temporaries import temporary_name
 
 KEY = key_of("a result")
 RNG = np.random.default_rng(6)
@@ -159,7 +160,7 @@ def test_a_file_evicted_before_it_is_mapped_is_no_reason_to_give_up(kept, caplog
 def test_a_killed_writers_file_is_swept(kept):
     kept.put(KEY, {}, {})
     dead = "-4194999-"  # above any pid
-    left = kept.folder / output._temporary_name().replace(f"-{os.getpid()}-", dead)
+    left = kept.folder / temporary_name().replace(f"-{os.getpid()}-", dead)
     left.touch()
     Cache(kept.folder).put(KEY, {}, {})
     assert files(kept) == [kept._path(KEY)]

@@ -8,14 +8,14 @@ import threading
 
 import pytest
 
-from forkmaps import output
-from forkmaps.errors import OutputError
+from forkmaps.errors import DiskFullError, OutputError
 from forkmaps.output import (
-    DiskFullError,
+    lock,
     locked,
     make_folders,
     put_in_place,
     sweep_stale,
+    temporaries,
     write_apart,
     write_whole,
     writing,
@@ -59,7 +59,7 @@ class TestWriting:
             file.flush()
             assert not path.exists()
             (temporary,) = os.listdir(tmp_path)
-            assert output._TEMPORARY.fullmatch(temporary)
+            assert temporaries._TEMPORARY.fullmatch(temporary)
         assert path.read_bytes() == b"half"
 
     def test_is_on_disk_before_it_has_its_name(self, tmp_path, monkeypatch):
@@ -74,7 +74,7 @@ class TestWriting:
         path = tmp_path / "a.png"
         temporary = write_apart(path, b"12345")
         assert temporary.parent == tmp_path
-        assert output._TEMPORARY.fullmatch(temporary.name)
+        assert temporaries._TEMPORARY.fullmatch(temporary.name)
         assert not path.exists()
         steps = []
         fsync, replace = os.fsync, os.replace
@@ -162,8 +162,8 @@ class TestWriting:
 
 class TestSweep:
     def temporary(self, folder, *, host=None, pid=None, started=None):
-        host, pid = host or output._host(), pid or os.getpid()
-        path = folder / f".forkmaps-{host}-{pid}-{started or output._started(pid) or 0}-0badf00d.tmp"
+        host, pid = host or temporaries._host(), pid or os.getpid()
+        path = folder / f".forkmaps-{host}-{pid}-{started or temporaries.started(pid) or 0}-0badf00d.tmp"
         path.write_bytes(b"half a map")
         return path
 
@@ -192,7 +192,7 @@ class TestSweep:
     def test_counts_a_dead_process_that_nobody_waited_for_as_dead(self, tmp_path):
         reader, writer = os.pipe()
         if (pid := os.fork()) == 0:
-            os.write(writer, str(output._started(os.getpid())).encode())
+            os.write(writer, str(temporaries.started(os.getpid())).encode())
             os._exit(0)
         started = int(os.read(reader, 20))
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -239,14 +239,14 @@ class TestSweep:
 
     def test_leaves_another_user_s(self, tmp_path, monkeypatch):
         left = self.temporary(tmp_path, started=1)
-        monkeypatch.setattr(output, "_user", lambda: left.stat().st_uid + 1)
+        monkeypatch.setattr(temporaries, "_user", lambda: left.stat().st_uid + 1)
         assert sweep_stale(tmp_path) == ()
         left.unlink()
 
     def test_leaves_another_machine_s_until_it_is_a_day_old(self, tmp_path):
         left = self.temporary(tmp_path, host="0123abcd", pid=self.ended_pid())
         assert sweep_stale(tmp_path) == ()
-        yesterday = left.stat().st_mtime - output.FOREIGN_STALE_AFTER - 60
+        yesterday = left.stat().st_mtime - temporaries.FOREIGN_STALE_AFTER - 60
         os.utime(left, (yesterday, yesterday))
         assert sweep_stale(tmp_path) == (left,)
 
@@ -254,7 +254,7 @@ class TestSweep:
         assert sweep_stale(tmp_path / "none") == ()
 
     def test_works_where_there_is_no_proc(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(output, "_PROC", tmp_path / "proc")
+        monkeypatch.setattr(temporaries, "_PROC", tmp_path / "proc")
         left = self.temporary(tmp_path, pid=self.ended_pid())
         with writing(tmp_path / "a.png"):
             assert sweep_stale(tmp_path) == (left,)
@@ -299,7 +299,7 @@ class TestLocked:
 
     def test_leaves_nothing_behind(self, tmp_path):
         with locked(tmp_path):
-            assert (tmp_path / output.LOCK_NAME).read_text() == str(os.getpid())
+            assert (tmp_path / lock.LOCK_NAME).read_text() == str(os.getpid())
         assert os.listdir(tmp_path) == []
 
     def test_is_free_after_an_exception(self, tmp_path):
@@ -315,7 +315,7 @@ class TestLocked:
 
         assert in_child(die) == -9
         with locked(tmp_path):
-            assert (tmp_path / output.LOCK_NAME).read_text() == str(os.getpid())
+            assert (tmp_path / lock.LOCK_NAME).read_text() == str(os.getpid())
 
     def test_a_worker_that_ends_does_not_open_it(self, tmp_path):
         with locked(tmp_path):
@@ -364,11 +364,11 @@ class TestLocked:
             os._exit(0)
         ours.recv(6)
         release = Handler(lambda: ours.send(b"go"))
-        output._log.addHandler(release)
+        lock._log.addHandler(release)
         caplog.set_level(logging.INFO)
         with locked(tmp_path, wait=True):
-            assert (tmp_path / output.LOCK_NAME).read_text() == str(os.getpid())
-        output._log.removeHandler(release)
+            assert (tmp_path / lock.LOCK_NAME).read_text() == str(os.getpid())
+        lock._log.removeHandler(release)
         os.waitpid(pid, 0)
         ours.close()
         theirs.close()
@@ -376,7 +376,7 @@ class TestLocked:
 
     def test_does_not_write_through_a_link(self, tmp_path):
         (tmp_path / "theirs").write_text("theirs")
-        (tmp_path / output.LOCK_NAME).symlink_to("theirs")
+        (tmp_path / lock.LOCK_NAME).symlink_to("theirs")
         with pytest.raises(OutputError, match="remove it"), locked(tmp_path):
             pass
         assert (tmp_path / "theirs").read_text() == "theirs"

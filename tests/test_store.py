@@ -17,8 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 from forkmaps.cache import store
 from forkmaps.cache.store import StoreError, open_store, write_store
-from forkmaps.errors import ForkmapsError
-from forkmaps.output import OutputError
+from forkmaps.errors import ForkmapsError, OutputError
 
 RNG = np.random.default_rng(5)
 PLAIN = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")

@@ -12,7 +12,6 @@ damaged is drawn again.
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from forkmaps.errors import DiskFullError, ManifestError, OutputError
+from forkmaps.errors import ManifestError
 from forkmaps.manifest.entries import (
     FORMAT_VERSION,
     Entry,
@@ -36,13 +35,13 @@ from forkmaps.manifest.entries import (
     says_done,
 )
 from forkmaps.output import write_whole
+from forkmaps.output.refusal import refusal
 
 MANIFEST_NAME: Final = ".forkmaps-manifest.jsonl"
 """In the output folder. No map can have this name, and no sweep takes it for a temporary."""
 
 _log: Final = logging.getLogger("forkmaps")
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Manifest:
@@ -248,6 +247,4 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = DiskFullError if error.errno in _NO_ROOM else OutputError
-        remedy = "free space there" if kind is DiskFullError else "look at the disk, or choose another folder"
-        raise kind(f"{path}: can't be written: {error.strerror}; {remedy} and run again") from error
+        raise refusal(path, error) from error
