@@ -19,9 +19,11 @@ from forkmaps.style.layout import Box, Layout
     size=st.floats(4, 20),
     subtitle=st.sampled_from(["", "One"]),
     title=st.sampled_from(["", "One"]),
+    padding=st.sampled_from([0.0, 0.1, 20.0]),
 )
-def test_nothing_overlaps_or_leaves_the_picture(width, height, dpi, size, subtitle, title):
-    style = Style(width=width, height=height, dpi=dpi, label_size=size, title=title, subtitle=subtitle)
+def test_nothing_overlaps_or_leaves_the_picture(width, height, dpi, size, subtitle, title, padding):
+    texts = {"label_size": size, "title": title, "subtitle": subtitle}
+    style = Style(width=width, height=height, dpi=dpi, padding=padding, **texts)
     try:
         layout = Layout.of(style)
     except StyleError:
@@ -53,6 +55,19 @@ def test_no_title_no_strip():
     with_title, without = Layout.of(Style()), Layout.of(Style(title=""))
     assert without.map.height - with_title.map.height > 25
     assert without.size.height - without.map.bottom - without.map.height < 10
+
+
+@pytest.mark.parametrize("color_bar", [True, False])
+def test_padding_is_left_free_on_all_sides_of_the_map(color_bar):
+    plain, padded = (Layout.of(Style(dpi=144, padding=p, color_bar=color_bar)) for p in (0, 20))
+    assert padded.map.left - plain.map.left == 40  # 20 points at 2 pixels each
+    assert plain.map.width - padded.map.width == 80
+    assert padded.map.bottom - plain.map.bottom == 40
+    assert plain.map.height - padded.map.height == 80
+    if color_bar:
+        bar, box = padded.color_bar, padded.map
+        assert bar.left - box.left == box.left + box.width - bar.left - bar.width > 0
+        assert padded.color_bar.bottom == plain.color_bar.bottom
 
 
 def test_a_box_is_a_view_on_its_pixels():

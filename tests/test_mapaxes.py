@@ -200,3 +200,24 @@ def test_what_is_drawn_at_the_rasters_coordinates_lies_on_it(crs):
     seen = raster.sample(view_of(region, data.projection, renderer.layout.map_size), data.projection) == 1
     assert seen.sum() > 300
     np.testing.assert_allclose(np.argwhere(red).mean(axis=0), np.argwhere(seen).mean(axis=0), atol=1.5)
+
+
+@pytest.mark.parametrize("crs", [CONIC, LONLAT, ccrs.Mercator()])
+def test_padding_has_room_for_the_labels_of_gridlines(shared, crs):
+    style = Style(width=6, height=5, dpi=80, title="T", subtitle="S", padding=25)
+    lines = []
+
+    def draw(axes, shared, region):
+        lines.append(axes.gridlines(draw_labels=True))
+
+    projected = SharedData(shared.raster, {}, MapProjection(crs))
+    renderer = renderer_of(projected, style, {}, draw)
+    renderer.picture(Job(PLAINS))
+    labels = [label.get_window_extent() for label in lines[0].label_artists if label.get_visible()]
+    texts = [text.get_window_extent() for text in renderer.figure.texts]
+    bar = renderer.layout.color_bar
+    assert len(labels) > 8
+    for box in labels:
+        assert 0 <= box.x0 < box.x1 <= 480
+        assert bar.bottom + bar.height <= box.y0 < box.y1 <= 400
+        assert not any(box.overlaps(text) for text in texts)

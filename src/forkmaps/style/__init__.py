@@ -151,6 +151,8 @@ class Style(Options):
     """Color of the picture around the map."""
     frame: Points = 0.8
     """Width of the map's frame, in points; 0 draws none."""
+    padding: Points = 0.0
+    """Room left free around the map, in points, for what functions draw beside it: labels of gridlines."""
     raster: bool = True
     """Whether the raster is drawn; without it, and its color bar, there are lines and what functions add."""
     color_bar: bool = True

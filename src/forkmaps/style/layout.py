@@ -1,4 +1,4 @@
-"""Where things stand on a picture: a title strip, the map, a thin color bar with its labels.
+"""Where things stand on a picture: a title strip, the map in its padding, a thin color bar with labels.
 
 Boxes are whole pixels, so that the map's pixels are the picture's. Nothing is measured by drawing it first.
 """
@@ -103,13 +103,19 @@ class Layout:
         above = gap + title + subtitle + (gap if title or subtitle else 0)
         bar_bottom = gap + 2 * label + tick
         bottom = bar_bottom + bar + gap if style.has_color_bar else margin
-        box = Box(margin, bottom, size.width - 2 * margin, size.height - above - bottom)
+        padding = pixels(style.padding) if style.padding else 0
+        box = Box(
+            left=margin + padding,
+            bottom=bottom + padding,
+            width=size.width - 2 * (margin + padding),
+            height=size.height - above - bottom - 2 * padding,
+        )
         _check_room(box, size)
         inset = min(pixels(_BAR_INSET * style.label_size), box.width // _MOST_INSET)
         return cls(
             size=size,
             map=box,
-            color_bar=Box(margin + inset, bar_bottom, box.width - 2 * inset, bar)
+            color_bar=Box(box.left + inset, bar_bottom, box.width - 2 * inset, bar)
             if style.has_color_bar
             else None,
             tick=tick,
@@ -134,5 +140,5 @@ def _check_room(box: Box, size: Size) -> None:
     if min(box.width, box.height) < _LEAST_MAP:
         raise StyleError(
             f"a picture of {size.width} x {size.height} pixels leaves {box.width} x {box.height} for the "
-            f"map; make width or height larger, or the texts smaller"
+            f"map; make width or height larger, or texts and padding smaller"
         )
