@@ -204,7 +204,7 @@ def test_what_is_drawn_at_the_rasters_coordinates_lies_on_it(crs):
 
 @pytest.mark.parametrize("crs", [CONIC, LONLAT, ccrs.Mercator()])
 def test_padding_has_room_for_the_labels_of_gridlines(shared, crs):
-    style = Style(width=6, height=5, dpi=80, title="T", subtitle="S", padding=25)
+    style = Style(width=6, height=5, dpi=80, title="T", subtitle="S", padding=35)
     lines = []
 
     def draw(axes, shared, region):
