@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from forkmaps.cache import store
+from forkmaps.cache import checksums, store
 from forkmaps.cache.store import StoreError, open_store, write_store
 from forkmaps.errors import ForkmapsError, OutputError
 
@@ -151,7 +151,7 @@ def test_writing_takes_no_copy_of_a_large_array(path, order):
     write_store(path, {"a": array}, {})
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 3 * store.BLOCK_BYTES < array.nbytes
+    assert peak < 3 * checksums.BLOCK_BYTES < array.nbytes
 
 
 def test_same_arrays_same_bytes(tmp_path):

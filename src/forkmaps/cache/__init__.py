@@ -21,19 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from forkmaps.cache.store import (
-    FORMAT_VERSION,
-    Array,
-    Bytes,
-    Stored,
-    adler32,
-    blocks_of,
-    crc32,
-    open_store,
-    write_store,
-)
+from forkmaps.cache.checksums import Array, Bytes, adler32, blocks_of, crc32
+from forkmaps.cache.store import FORMAT_VERSION, Stored, open_store, write_store
 from forkmaps.errors import ForkmapsError, StoreError
 from forkmaps.output import make_folders, sweep_stale
+from forkmaps.output.temporaries import remove
 
 CACHE_VERSION: Final = 1
 """Raise it whenever the same parts come to give another result: results of before are found no more."""
@@ -210,7 +202,7 @@ class Cache:
         except StoreError as error:
             if not isinstance(error.__cause__, OSError):
                 _log.warning("%s (done: it is computed again)", error)
-                _remove(path)
+                remove(path)
             return None
         with suppress(OSError):  # someone else's folder, or removed just now
             os.utime(path)
@@ -260,7 +252,7 @@ class Cache:
         for file in kept:
             if excess <= 0:
                 return
-            _remove(file.path)
+            remove(file.path)
             excess -= file.size
 
     def _kept(self) -> Iterator[_Kept]:
@@ -290,8 +282,3 @@ def _users_folder() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("forkmaps", appauthor=False)
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):  # removed by another process, or on Windows mapped by one
-        path.unlink()

@@ -10,17 +10,11 @@ has become shorter. `write_store` therefore puts a new file in the old one's pla
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import math
-import mmap
-import os
 import struct
-import sys
-import weakref
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -28,20 +22,13 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forkmaps.cache.checksums import Array, blocks_of, crc32, crc_of
+from forkmaps.cache.mapping import mapped
 from forkmaps.errors import StoreError
 from forkmaps.output import writing
 
-Array = NDArray[Any]
-Bytes = bytes | memoryview
-Checksum = Callable[..., int]
-"""(data, value so far) -> value, as in zlib."""
-
 FORMAT_VERSION: Final = 1
 """Raise it when a file of the new code can't be read by the old, or the other way round."""
-
-BLOCK_BYTES: Final = 4 * 1024**2
-"""Summed and written at a time. Linux keeps a file in memory in the pieces that it was written in, and maps
-those one by one: mapping and summing 130 MB takes 5 to 9 ms after writes of 4 MB, 22 to 31 after 256 KB."""
 
 SMALL_ALIGNMENT: Final = 64
 """A cache line, and the widest vector register; what numpy's own allocator gives is less."""
@@ -51,21 +38,6 @@ PAGE: Final = 4096
 
 LARGE_BYTES: Final = 256 * 1024
 """Arrays of this size start on a page, which wastes 1.6 % at most."""
-
-
-def _find_checksums() -> tuple[Checksum, Checksum]:
-    """Find CRC-32 and Adler-32: libdeflate's take 9 and 9 ms for 130 MB, zlib's 91 and 91, for equal values.
-
-    BLAKE2b takes 370 ms, SHA-1 and SHA-256 165 ms. Checked is against damage, not against an enemy.
-    """
-    try:
-        from deflate import adler32, crc32
-    except ImportError:  # no wheel for this platform
-        return zlib.crc32, zlib.adler32
-    return crc32, adler32
-
-
-crc32, adler32 = _find_checksums()
 
 _MAGIC: Final = b"\x89FMST\r\n\n"  # no text, and damaged by whatever changes line ends
 _PREAMBLE: Final = struct.Struct("<8sIIQ")  # magic, version, bytes of the index, bytes of the file
@@ -213,19 +185,6 @@ def _head(index: bytes, size: int) -> bytes:
     return preamble + _SUM.pack(crc32(index, crc32(preamble))) + index
 
 
-def blocks_of(array: Array, size: int = BLOCK_BYTES) -> Iterator[memoryview]:
-    """Yield an array's bytes in C order and little-endian, `size` at a time, whatever its layout.
-
-    Where that is how they lie in memory, the blocks are views. (`numpy.nditer` is 4 times as fast on other
-    layouts, but its blocks end where the layout likes them to.)
-    """
-    flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
-    dtype = array.dtype.newbyteorder("<")
-    step = size // dtype.itemsize
-    for first in range(0, array.size, step):
-        yield flat[first : first + step].astype(dtype, copy=False).view(np.uint8).data
-
-
 # Opening
 
 
@@ -247,7 +206,7 @@ def open_store(path: Path, *, verify: bool = True) -> Stored:
         If the file can't be opened (then caused by an OSError), or isn't a store that can be used.
     """
     try:
-        data = _mapped(path)
+        data = mapped(path)
         index, start = _read_head(data)
         entries = _read_entries(index, data.size - start)
         arrays = {name: _view(data, start, entry) for name, entry in entries.items()}
@@ -260,38 +219,10 @@ def open_store(path: Path, *, verify: bool = True) -> Stored:
     return Stored(path, arrays, index["meta"], _digest(data))
 
 
-def _mapped(path: Path) -> NDArray[np.uint8]:
-    """Return a file's bytes, (size,) uint8, read from it when they are looked at."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size < _HEAD_BYTES:
-            raise _FaultError(f"isn't a store, it has only {size} bytes")
-        if sys.platform == "win32":
-            return np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), np.uint8)
-        return np.asarray(_Map(file.fileno(), size))
-
-
-class _Map:
-    """A file's bytes in memory for as long as an array refers to it.
-
-    `mmap.mmap` would keep a duplicate of the descriptor (until Python 3.13, which has ``trackfd=False``).
-    """
-
-    def __init__(self, descriptor: int, size: int) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.mmap.restype = ctypes.c_void_p
-        libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
-        libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-        address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
-        if address == ctypes.c_void_p(-1).value:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        self.__array_interface__ = {"version": 3, "shape": (size,), "typestr": "|u1", "data": (address, True)}
-        unmap = weakref.finalize(self, libc.munmap, address, size)
-        unmap.atexit = False  # others may use the arrays until the very end
-
-
 def _read_head(data: NDArray[np.uint8]) -> tuple[dict[str, Any], int]:
     """Check the preamble; return the index and where the first array lies."""
+    if data.size < _HEAD_BYTES:
+        raise _FaultError(f"isn't a store, it has only {data.size} bytes")
     preamble = data[: _PREAMBLE.size].tobytes()
     magic, version, index_bytes, size = _PREAMBLE.unpack(preamble)
     if magic != _MAGIC:
@@ -354,12 +285,5 @@ def _view(data: NDArray[np.uint8], start: int, entry: _Entry) -> Array:
 
 def _verify(arrays: Mapping[str, Array], entries: Mapping[str, _Entry]) -> None:
     for name, array in arrays.items():
-        if f"{_crc(blocks_of(array)):08x}" != entries[name].crc:
+        if f"{crc_of(array):08x}" != entries[name].crc:
             raise _FaultError(f"is damaged: array {name!r} doesn't agree with its checksum")
-
-
-def _crc(blocks: Iterable[Bytes]) -> int:
-    crc = 0
-    for block in blocks:
-        crc = crc32(block, crc)
-    return crc

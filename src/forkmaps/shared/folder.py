@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from forkmaps.cache.store import Array, Stored, open_store, write_store
+from forkmaps.cache.checksums import Array
+from forkmaps.cache.store import Stored, open_store, write_store
 from forkmaps.errors import ProjectionError, RasterError, StoreError
 from forkmaps.features import BoundaryFeature
 from forkmaps.output import make_folders, sweep_stale
@@ -45,7 +46,7 @@ class Content:
     projection: MapProjection
 
 
-def write_folder(content: Content, folder: Path) -> Place:
+def write_folder(content: Content, folder: Path) -> None:
     """Write everything to a folder, which is made; what was saved there before is replaced.
 
     Raises
@@ -72,7 +73,6 @@ def write_folder(content: Content, folder: Path) -> Place:
     make_folders([path])
     sweep_stale(folder)
     write_store(path, arrays, meta)
-    return Place(folder, open_store(path, verify=False).digest)
 
 
 def read_folder(folder: Path, *, verify: bool) -> tuple[Content, Place]:
