@@ -26,7 +26,7 @@ from forkmaps.raster.bands import choose_bands
 from forkmaps.raster.crs import turn_of
 from forkmaps.raster.curvilinear import CurvilinearGrid
 from forkmaps.raster.gdal import opened
-from forkmaps.raster.geolocation import cell_centers
+from forkmaps.raster.geolocation import cell_centers, has_cell_centers
 from forkmaps.raster.placing import placed
 from forkmaps.raster.tags import dataset_name, describe_bands
 
@@ -34,6 +34,8 @@ _MEMORY_SHARE = 0.8
 """Share of the available memory that a raster may take."""
 _BYTES_PER_CELL = 4 * 4 / 3
 """float32 with its pyramid."""
+_BYTES_PER_PLACE = 52
+"""Of a cell with coordinates of its own: center and corner in the grid's CRS, the corner on the map."""
 _PART_BYTES = 4 << 20
 """Raw values that are read and converted at a time: 7000 x 3500 cells then take 25 MB beside their array, and
 340 when they are read whole, with their mask."""
@@ -96,11 +98,12 @@ def read_raster(
     """
     with opened(path, variable=variable, allow_references=allow_references) as dataset:
         _check(dataset, path)
-        where, grid_crs = _placed(dataset, crs, path)
         described = describe_bands(dataset, name=name, unit=unit)
         if bands != "all":
             described = choose_bands(described, bands, str(path))
         numbers = [band.number for band in described]
+        _check_memory(dataset, len(numbers), path)
+        where, grid_crs = _placed(dataset, crs, path)
         colors = dataset.colorinterp
         has_palette = any(colors[number - 1] is ColorInterp.palette for number in numbers)
         values = _read(dataset, numbers, scale, offset, path)
@@ -161,17 +164,31 @@ def _stated_crs(dataset: Any) -> str | None:
     return "OGC:CRS84" if {"degrees_north", "degrees_east"} <= units else None
 
 
-def _read(dataset: Any, numbers: Sequence[int], scale: float, offset: float, path: str | Path) -> Values:
-    need = len(numbers) * dataset.height * dataset.width * _BYTES_PER_CELL
+def _check_memory(dataset: Any, bands: int, path: str | Path) -> None:
+    """Raise RasterError where so many bands, and the cells' places, take more memory than there is."""
     available = psutil.virtual_memory().available
-    size = f"{len(numbers)} bands of {dataset.height} x {dataset.width} cells need {need / 1e9:.1f} GB"
-    remedy = "choose fewer bands, or write a coarser copy"
-    if need > available * _MEMORY_SHARE:
-        raise RasterError(f"{path}: {size}, of {available / 1e9:.1f} GB available; {remedy}")
+    if _bytes_of(dataset, bands, path) > available * _MEMORY_SHARE:
+        raise _too_large(dataset, bands, path, f", of {available / 1e9:.1f} GB available")
+
+
+def _bytes_of(dataset: Any, bands: int, path: str | Path) -> float:
+    places = _BYTES_PER_PLACE if has_cell_centers(dataset, path) else 0
+    return float(dataset.height * dataset.width * (bands * _BYTES_PER_CELL + places))
+
+
+def _too_large(dataset: Any, bands: int, path: str | Path, found: str) -> RasterError:
+    cells = f"{bands} bands of {dataset.height} x {dataset.width} cells"
+    return RasterError(
+        f"{path}: {cells} need {_bytes_of(dataset, bands, path) / 1e9:.1f} GB{found}; "
+        "choose fewer bands, or write a coarser copy"
+    )
+
+
+def _read(dataset: Any, numbers: Sequence[int], scale: float, offset: float, path: str | Path) -> Values:
     try:
         values = np.empty((len(numbers), dataset.height, dataset.width), np.float32)
     except MemoryError as error:
-        raise RasterError(f"{path}: {size}, which this process doesn't get; {remedy}") from error
+        raise _too_large(dataset, len(numbers), path, ", which this process doesn't get") from error
     stored = _stored(dataset)
     for band, number in zip(values, numbers, strict=True):
         _read_band(dataset, stored[number - 1], scale, offset, band)

@@ -57,11 +57,9 @@ def cell_centers(dataset: Any, crs: str | None, path: str | Path) -> CellCenters
         `crs` is not one of longitudes and latitudes, the variables don't fit the dataset, or they change with
         time, as on a nest that moves.
     """
+    if not has_cell_centers(dataset, path):
+        return None
     tags = dataset.tags(ns="GEOLOCATION")
-    if not dataset.transform.is_identity or dataset.driver != _DRIVER or not tags:
-        return None
-    if not all(_is_own(tags.get(f"{axis}_DATASET", ""), path) for axis in "XY"):
-        return None
     grid_crs = known_crs(crs or tags["SRS"], str(path))
     turn = turn_of(grid_crs)
     if turn is None:
@@ -73,6 +71,14 @@ def cell_centers(dataset: Any, crs: str | None, path: str | Path) -> CellCenters
     nowhere = ~((np.abs(x) <= 2 * turn) & (np.abs(y) <= turn / 4 * (1 + _ROUNDING)))
     x[nowhere] = y[nowhere] = np.nan
     return CellCenters(x, y, grid_crs)
+
+
+def has_cell_centers(dataset: Any, path: str | Path) -> bool:
+    """Tell whether variables of an open dataset's own file tell where each of its cells lies."""
+    tags = dataset.tags(ns="GEOLOCATION")
+    if not dataset.transform.is_identity or dataset.driver != _DRIVER or not tags:
+        return False
+    return all(_is_own(tags.get(f"{axis}_DATASET", ""), path) for axis in "XY")
 
 
 def _is_own(dataset_name: str, path: str | Path) -> bool:
