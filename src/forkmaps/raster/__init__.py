@@ -24,8 +24,8 @@ from forkmaps.raster.band import Band
 from forkmaps.raster.cells import Cells
 from forkmaps.raster.crs import known_crs, turn_of
 from forkmaps.raster.curvilinear import CurvilinearGrid
+from forkmaps.raster.levels import levels_from_stored, levels_of, levels_to_stored
 from forkmaps.raster.ongrid import Grid, OnGrid, grid_of
-from forkmaps.raster.pyramid import Bands, kept_pyramid
 from forkmaps.raster.sampling import Plane
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ class Raster(OnGrid):
         bands = tuple(bands) or tuple(Band(i + 1, name, unit) for i in range(len(values)))
         if len(bands) != len(values):
             raise RasterError(f"{source}: {len(values)} bands of values, but {len(bands)} descriptions")
-        values, self.value_range = _without_infinities(np.ascontiguousarray(values, dtype=np.float32))
-        levels = kept_pyramid(values, cache) if resampling == "average" else (values,)
-        self.levels = tuple(_frozen(level) for level in levels)
+        self.levels, self.value_range = levels_of(values, cache, averaged=resampling == "average")
         self.crs, self.crs_text = crs, str(crs.to_wkt())
         self.bands, self.name, self.unit, self.source = bands, name, unit, source
         self.resampling: Resampling = resampling
@@ -199,7 +197,7 @@ class Raster(OnGrid):
     def to_stored(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return all that the raster consists of: arrays by name, and the rest as JSON can hold it."""
         arrays, grid = self.grid.to_stored()
-        return {f"level.{n}": level for n, level in enumerate(self.levels)} | arrays, {
+        return levels_to_stored(self.levels) | arrays, {
             "crs": self.crs_text,
             "grid": grid,
             "bands": [band.to_stored() for band in self.bands],
@@ -211,9 +209,7 @@ class Raster(OnGrid):
     def from_stored(cls, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> Self:
         """Return the raster that `to_stored` told of; its arrays are not copied."""
         raster = cls.__new__(cls)
-        count = sum(name.startswith("level.") for name in arrays)
-        raster.levels = tuple(_frozen(arrays[f"level.{n}"]) for n in range(count))
-        _check_levels(raster.levels, meta["bands"])
+        raster.levels = levels_from_stored(arrays, len(meta["bands"]))
         raster.crs, raster.crs_text = pyproj.CRS.from_wkt(meta["crs"]), meta["crs"]
         raster.bands = tuple(Band.from_stored(band) for band in meta["bands"])
         low, high = meta["range"]
@@ -285,10 +281,6 @@ class Raster(OnGrid):
                 cells.take(tile, out[tile.rows, tile.columns], linear=linear)
         return out
 
-    def level_of(self, view: View, projection: MapProjection) -> int:
-        """Return the index into `levels` of the one that a view is sampled from."""
-        return self.level_for(1 / self.cell_map(view, projection).largest_cell)
-
     def level_for(self, cells_per_pixel: float) -> int:
         """Return the coarsest level that has no cell larger than a pixel, from the fewest that one has."""
         if not 1 < cells_per_pixel < np.inf:
@@ -302,27 +294,3 @@ class Raster(OnGrid):
 
 
 _TEXTS = ("name", "unit", "source", "resampling")
-
-
-def _check_levels(levels: Sequence[NDArray[Any]], bands: Sequence[Any]) -> None:
-    """Raise RasterError where stored levels are not such as a raster has."""
-    shapes = [level.shape for level in levels]
-    plain = all(level.dtype == np.float32 and level.ndim == 3 for level in levels)
-    if not levels or not plain or any(0 in shape or shape[0] != len(bands) for shape in shapes):
-        raise RasterError(f"needed are levels of (bands, rows, columns) float32, not {shapes}")
-
-
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a read-only view, which leaves the array itself as it is."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _without_infinities(values: Bands) -> tuple[Bands, tuple[float, float]]:
-    """Return values with NaN for infinities, and their range: 10 ms for 7000 x 3500 cells, nothing copied."""
-    with np.errstate(invalid="ignore"):
-        low, high = float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
-    if np.isinf([low, high]).any():
-        return _without_infinities(np.where(np.isinf(values), np.float32(np.nan), values))
-    return values, (low, high)
