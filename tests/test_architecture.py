@@ -16,13 +16,15 @@ SOURCE = pathlib.Path(forkmaps.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "html": set(),
+    "freezing": set(),
     "layerfile": {"errors"},
     "regions": {"errors", "html", "layerfile"},
     "projection": {"errors", "regions"},
     "names": {"errors"},
     "output": {"errors"},
     "cache": {"errors", "output"},
-    "raster": {"errors", "html", "regions", "projection", "cache"},
+    "memory": set(),
+    "raster": {"errors", "html", "memory", "regions", "projection", "cache"},
     "features": {"errors", "layerfile", "regions", "projection", "cache"},
     "shared": {"errors", "html", "output", "regions", "projection", "cache", "raster", "features"},
     "style": {"errors", "projection", "raster"},
@@ -87,9 +89,10 @@ MAY_IMPORT = {
         "maps",
     },
     "sweeps": {
-        *("errors", "html", "names", "output", "style", "pool", "figures", "drawers", "progress", "plan"),
+        *("errors", "html", "freezing", "names", "output", "style", "pool", "figures", "drawers"),
+        *("progress", "plan"),
     },
-    "functions": {"errors", "shared", "pool", "progress"},
+    "functions": {"errors", "freezing", "shared", "pool", "progress"},
     "sheet": {
         *("errors", "html", "output", "projection", "raster", "regions", "shared", "style", "job", "render"),
         *("pool", "encode", "figures", "drawers", "plan", "progress"),
@@ -98,7 +101,7 @@ MAY_IMPORT = {
     "bundled": set(),
     "doctor": {
         *("errors", "regions", "projection", "output", "cache", "raster", "features", "shared", "style"),
-        *("pool", "encode", "plan", "run"),
+        *("memory", "pool", "encode", "plan", "run"),
     },
     "cli": {
         *("errors", "output", "regions", "cache", "mapset", "plan", "progress", "run", "bundled", "doctor"),

@@ -24,7 +24,7 @@ import forkmaps
 from forkmaps import fork_map
 from forkmaps.doctor.trial import trial_data
 from forkmaps.errors import ForkUnsafe, ItemError, PoolError
-from forkmaps.functions.freezing import frozen
+from forkmaps.freezing import frozen
 from forkmaps.pool import Failed
 from forkmaps.progress import Progress
 from forkmaps.shared import SharedData, set_shared_data
@@ -167,6 +167,17 @@ def test_arrays_that_a_function_refers_to_are_read_only_in_workers() -> None:
 
 
 A_GLOBAL = np.zeros(3)
+
+
+def test_so_are_the_coordinates_of_labelled_arrays_and_the_users_own_stay_as_they_are() -> None:
+    lat = (("y", "x"), np.ones((2, 3)))
+    array = xarray.DataArray(np.zeros((2, 3)), dims=("y", "x"), coords={"lat": lat, "x": [1, 2, 3]})
+    for view in (frozen(array), frozen(array.to_dataset(name="rain"))["rain"]):
+        assert np.shares_memory(view["lat"].values, array["lat"].values)
+        assert not view["lat"].values.flags.writeable
+        assert view["x"].values.tolist() == [1, 2, 3]
+    assert array["lat"].values.flags.writeable
+    assert array.values.flags.writeable
 
 
 def test_views_of_labelled_arrays_are_read_only_and_share_memory() -> None:

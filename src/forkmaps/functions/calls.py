@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from forkmaps.functions.freezing import freeze_what_it_refers_to, frozen
+from forkmaps.freezing import freeze_what_it_refers_to, frozen
 from forkmaps.functions.streams import Streams, own_state
 from forkmaps.pool.messages import TravelError, stack, unpickled
 from forkmaps.pool.workers import pickled_result

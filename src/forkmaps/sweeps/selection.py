@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forkmaps.errors import DrawingError
+from forkmaps.freezing import frozen, is_labelled
 
 _SHOWN_LABELS = 6
 """So many of a coordinate's labels are named where one is wrong."""
@@ -56,13 +56,7 @@ class Selection:
         values = {name: combination[name] for name in self.dimensions}
         near = {name: value for name, value in values.items() if _is_float(value)}
         equal = {name: value for name, value in values.items() if name not in near}
-        return _read_only(self.data.sel(equal).sel(near, method="nearest"))
-
-
-def is_labelled(data: Any) -> bool:
-    """Tell whether data is an array, or a set of them, of xarray."""
-    xarray = sys.modules.get("xarray")  # who has such data has imported it
-    return xarray is not None and isinstance(data, xarray.DataArray | xarray.Dataset)
+        return frozen(self.data.sel(equal).sel(near, method="nearest"))
 
 
 def _is_float(value: Any) -> bool:
@@ -105,18 +99,3 @@ def _reach(labels: NDArray[Any]) -> tuple[float, float] | None:
     ordered = np.sort(labels.astype(float))
     half = float(np.diff(ordered).max()) / 2 if labels.size > 1 else np.inf
     return float(ordered[0]) - half, float(ordered[-1]) + half
-
-
-def _read_only(selected: Any) -> Any:
-    """Return selected data on read-only views of its arrays: a later job sees the same values."""
-    if hasattr(selected, "data_vars"):
-        return selected.copy(data={name: _view(one.data) for name, one in selected.data_vars.items()})
-    return selected.copy(data=_view(selected.data))
-
-
-def _view(array: Any) -> Any:
-    if not isinstance(array, np.ndarray):
-        return array
-    view = array.view()
-    view.flags.writeable = False
-    return view

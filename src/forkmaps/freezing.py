@@ -23,12 +23,22 @@ def frozen(value: Any) -> Any:
         return {key: frozen(part) for key, part in value.items()}
     if type(value) in (list, tuple):
         return type(value)(frozen(part) for part in value)
-    xarray = sys.modules.get("xarray")
-    if xarray is not None and isinstance(value, xarray.DataArray):
-        return value.copy(deep=False, data=frozen(value.data))
-    if xarray is not None and isinstance(value, xarray.Dataset):
-        return value.assign({name: frozen(variable) for name, variable in value.data_vars.items()})
-    return value
+    return _frozen_labelled(value) if is_labelled(value) else value
+
+
+def is_labelled(value: Any) -> bool:
+    """Tell whether a value is an array, or a set of them, of xarray."""
+    xarray = sys.modules.get("xarray")  # who has such data has imported it
+    return xarray is not None and isinstance(value, xarray.DataArray | xarray.Dataset)
+
+
+def _frozen_labelled(value: Any) -> Any:
+    copy = value.copy(deep=False)
+    of_data = copy.data_vars.values() if hasattr(copy, "data_vars") else [copy]
+    for variable in [part.variable for part in (*of_data, *copy.coords.values())]:
+        if not isinstance(variable, sys.modules["xarray"].IndexVariable):  # which nobody can write to
+            variable.data = frozen(variable.data)
+    return copy
 
 
 def frozen_view(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
