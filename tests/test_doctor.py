@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from forkmaps import cache, doctor
+from forkmaps import cache, doctor, memory
 from forkmaps.doctor import EXAMINATIONS, Finding, examine, run, safely, trial
 
 pytestmark = pytest.mark.timeout(100)
@@ -162,8 +162,8 @@ def test_little_memory_is_noted(
     monkeypatch: pytest.MonkeyPatch, available: float, container: float, own: float, verdict: str
 ) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=available, total=16e9))
-    monkeypatch.setattr(doctor, "container_memory", lambda: container)
-    monkeypatch.setattr(doctor, "own_limit", lambda: own)
+    monkeypatch.setattr(memory, "container_memory", lambda: container)
+    monkeypatch.setattr(memory, "own_limit", lambda: own)
     finding = only(doctor.memory)
     assert finding.verdict == verdict
     assert ("limited" in finding.text) == bool(container or own)
@@ -177,20 +177,20 @@ def test_a_containers_memory_is_read(tmp_path: Path, text: str | None, limit: in
     file = tmp_path / "memory.max"
     if text is not None:
         file.write_text(text)
-    assert doctor.container_memory([tmp_path / "none", file]) == limit
+    assert memory.container_memory([tmp_path / "none", file]) == limit
 
 
 def test_a_limit_of_our_own_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     resource = pytest.importorskip("resource")
     monkeypatch.setattr(resource, "getrlimit", lambda _: (5, 7))
-    assert doctor.own_limit() == 5
+    assert memory.own_limit() == 5
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, 7))
-    assert doctor.own_limit() is None
+    assert memory.own_limit() is None
 
 
 def test_a_system_without_limits_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert doctor.own_limit() is None
+    assert memory.own_limit() is None
 
 
 def test_a_cache_that_can_not_be_written_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """NetCDF files whose cells have coordinates of their own."""
 
-from types import SimpleNamespace
-
 import cartopy.crs as ccrs
 import numpy as np
 import pytest
@@ -90,8 +88,7 @@ def test_each_pixel_shows_the_cell_that_the_file_puts_there(model, more, flip):
 def test_d3_what_is_refused_for_its_coordinates_is_not_read(model, monkeypatch):
     path, cells = model(), ROWS * COLUMNS
     # Two bands with pyramids take some 11 bytes a cell; the four coordinates, two of them on the map too, 48.
-    memory = SimpleNamespace(available=30 * cells)
-    monkeypatch.setattr("forkmaps.raster.file.psutil.virtual_memory", lambda: memory)
+    monkeypatch.setattr("forkmaps.raster.file.usable_memory", lambda: 30.0 * cells)
     monkeypatch.setattr("forkmaps.raster.file.cell_centers", lambda *_: pytest.fail("was read"))
     with pytest.raises(RasterError, match=r"2 bands of 30 x 40 cells need .* GB, of 0.0 GB available"):
         read_raster(path)

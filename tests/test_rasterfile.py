@@ -8,7 +8,6 @@ import sys
 import time
 import tracemalloc
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pyproj
@@ -497,7 +496,7 @@ def test_references_are_followed_when_they_are_allowed(tmp_path, ramp):
 
 @pytest.fixture
 def eight_gigabytes(monkeypatch):
-    monkeypatch.setattr("forkmaps.raster.file.psutil.virtual_memory", lambda: SimpleNamespace(available=8e9))
+    monkeypatch.setattr("forkmaps.raster.file.usable_memory", lambda: 8e9)
 
 
 @pytest.fixture
@@ -528,6 +527,13 @@ def test_d1_a_file_that_declares_too_much_is_refused_before_anything_is_allocate
     with pytest.raises(
         RasterError, match=r"1 bands of 65535 x 65535 cells need 22.9 GB, of 8.0 GB available; choose"
     ):
+        read_raster(tmp_path / "a.tif")
+
+
+def test_a_raster_larger_than_the_container_may_hold_is_refused(tmp_path, ramp, monkeypatch):
+    write(tmp_path / "a.tif", ramp)
+    monkeypatch.setattr("forkmaps.memory.container_memory", lambda: 1000)
+    with pytest.raises(RasterError, match=r"GB, of 0\.0 GB available; choose fewer bands"):
         read_raster(tmp_path / "a.tif")
 
 

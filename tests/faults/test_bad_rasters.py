@@ -4,7 +4,6 @@ import shutil
 import time
 import warnings
 import zipfile
-from types import SimpleNamespace
 
 import cartopy.crs as ccrs
 import numpy as np
@@ -85,8 +84,7 @@ def test_d1_a_raster_that_declares_too_much_is_refused(tmp_path, refused, monkey
     }
     size = {"width": 65535, "height": 65535, "count": 1, "dtype": "uint8"}
     rasterio.open(tmp_path / "raster.tif", "w", driver="GTiff", **size, **options).close()
-    memory = SimpleNamespace(available=8e9)
-    monkeypatch.setattr("forkmaps.raster.file.psutil.virtual_memory", lambda: memory)
+    monkeypatch.setattr("forkmaps.raster.file.usable_memory", lambda: 8e9)
     assert "65535 x 65535 cells need 22.9 GB, of 8.0 GB available; choose" in refused(path)
 
 

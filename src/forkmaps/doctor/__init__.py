@@ -12,7 +12,6 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +23,7 @@ import threadpoolctl
 from forkmaps import __version__
 from forkmaps.doctor.trial import TRIAL_MAPS, differences, draw_apart
 from forkmaps.errors import ForkmapsError
+from forkmaps.memory import memory_limits, usable_memory
 from forkmaps.pool.cpus import cgroup_quota, usable_cpus
 from forkmaps.pool.forkable import check_forkable, font_caches
 
@@ -35,9 +35,6 @@ PACKAGES = ("numpy", "matplotlib", "cartopy", "shapely", "xarray", "pillow")
 
 LITTLE_MEMORY = 1_000_000_000
 """Bytes. The bundled maps take half of it with two workers."""
-
-MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Where a container finds the memory it may use (cgroup v2, v1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,35 +180,14 @@ def processors() -> Iterator[Finding]:
 
 def memory() -> Iterator[Finding]:
     """Memory that is left."""
-    machine = psutil.virtual_memory()
-    limits = [limit for limit in (container_memory(), own_limit()) if limit is not None]
-    usable = min([machine.available, *limits])
-    bound = "".join(f", limited to {limit / 1e9:.1f} GB" for limit in limits)
-    text = f"{usable / 1e9:.1f} GB to use ({machine.total / 1e9:.1f} GB in the machine{bound})"
+    usable, total = usable_memory(), psutil.virtual_memory().total
+    bound = "".join(f", limited to {limit / 1e9:.1f} GB" for limit in memory_limits())
+    text = f"{usable / 1e9:.1f} GB to use ({total / 1e9:.1f} GB in the machine{bound})"
     if usable < LITTLE_MEMORY:
         remedy = "draw with few workers (--workers 1), or on a machine with more"
         yield Finding("note", "memory", text, remedy)
     else:
         yield Finding("fine", "memory", text)
-
-
-def container_memory(files: Iterable[Path] = MEMORY_LIMITS) -> int | None:
-    """Return the bytes that this container may use; None: no bound that is known."""
-    for file in files:
-        with suppress(OSError, ValueError):  # no such file; or "max"
-            limit = int(file.read_text())
-            return limit if limit < psutil.virtual_memory().total else None
-    return None
-
-
-def own_limit() -> int | None:
-    """Return the bytes of address space that this process may use; None: any number."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def folders() -> Iterator[Finding]:

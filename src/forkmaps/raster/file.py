@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import psutil
 import pyproj
 from affine import Affine
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from rasterio.windows import Window
 
 from forkmaps.cache import AnyCache
 from forkmaps.errors import RasterError
+from forkmaps.memory import usable_memory
 from forkmaps.raster import Raster, Resampling
 from forkmaps.raster.bands import choose_bands
 from forkmaps.raster.crs import turn_of
@@ -31,7 +31,7 @@ from forkmaps.raster.placing import placed
 from forkmaps.raster.tags import dataset_name, describe_bands
 
 _MEMORY_SHARE = 0.8
-"""Share of the available memory that a raster may take."""
+"""Share of the memory to use that a raster may take."""
 _BYTES_PER_CELL = 4 * 4 / 3
 """float32 with its pyramid."""
 _BYTES_PER_PLACE = 52
@@ -166,7 +166,7 @@ def _stated_crs(dataset: Any) -> str | None:
 
 def _check_memory(dataset: Any, bands: int, path: str | Path) -> None:
     """Raise RasterError where so many bands, and the cells' places, take more memory than there is."""
-    available = psutil.virtual_memory().available
+    available = usable_memory()
     if _bytes_of(dataset, bands, path) > available * _MEMORY_SHARE:
         raise _too_large(dataset, bands, path, f", of {available / 1e9:.1f} GB available")
 
