@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "shared": {"errors", "html", "output", "regions", "projection", "cache", "raster", "features"},
     "style": {"errors", "projection", "raster"},
     "plotter": {"errors", "raster"},
-    "job": {"errors", "regions", "shared", "style"},
+    "job": {"errors", "regions", "raster", "shared", "style"},
     "render": {
         *("errors", "regions", "projection", "raster", "features", "shared", "style", "job", "plotter"),
         "figures",

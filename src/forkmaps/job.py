@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forkmaps.errors import FeatureError, nearest
+from forkmaps.raster.band import Band
 from forkmaps.regions import Region
 from forkmaps.shared import SharedData
 from forkmaps.style import Line
@@ -27,10 +28,14 @@ class Job:
     raster: str = ""
 
 
+def band_of(shared: SharedData, job: Job) -> Band:
+    """Return the band that a job shows."""
+    return shared.raster_named(job.raster).bands[job.band]
+
+
 def template_fields(shared: SharedData, job: Job) -> dict[str, Any]:
     """Return what a title or a file name can tell of a job: its region's columns, its band, its raster."""
-    region, raster = job.region, shared.raster_named(job.raster)
-    band = raster.bands[job.band]
+    region, raster, band = job.region, shared.raster_named(job.raster), band_of(shared, job)
     columns = {**region.fields, "name": region.name, "title": region.title or region.name}
     return {
         **columns,

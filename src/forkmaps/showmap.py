@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from forkmaps.errors import DrawingError, OutputError, RasterError, RegionError
 from forkmaps.figures import Drawing, figure_bytes, figure_of, own_figures
-from forkmaps.job import Job
+from forkmaps.job import Job, band_of
 from forkmaps.output import make_folders, write_whole
 from forkmaps.plan import FORMATS, Plan, plan_maps
 from forkmaps.raster.bands import choose_bands
@@ -163,6 +163,5 @@ def _drawing(shared: SharedData, plan: Plan, job: Job) -> Drawing:
     if plotter is None or plotter.on_map:
         return Renderer(shared, plan.style, plan.lines, plotter).compose(job)
     set_shared_data(shared)
-    band = shared.raster_named(job.raster).bands[job.band]
     with own_figures():
-        return figure_of(plotter(job.region, band=band))
+        return figure_of(plotter(job.region, band=band_of(shared, job)))

@@ -11,20 +11,24 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from forkmaps.errors import DiskFullError
 from forkmaps.output.lock import is_locked, locked
 from forkmaps.output.refusal import refusal
 from forkmaps.output.temporaries import remove, sweep_stale, temporary_name
 
 __all__ = [
+    "NoRoom",
     "is_locked",
     "locked",
     "make_folders",
     "put_in_place",
     "sweep_stale",
     "write_apart",
+    "write_apart_if_room",
     "write_whole",
     "writing",
 ]
@@ -67,6 +71,21 @@ def write_apart(path: Path, data: bytes) -> Path:
     with _explaining(path, temporary), open(temporary, "xb") as file:
         file.write(data)
     return temporary
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """What a worker returns where the disk is full: what comes next would have no room either."""
+
+    message: str
+
+
+def write_apart_if_room(path: Path, data: bytes) -> Path | NoRoom:
+    """Do what `write_apart` does, in a worker, whose errors fail one file alone."""
+    try:
+        return write_apart(path, data)
+    except DiskFullError as error:
+        return NoRoom(str(error))
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

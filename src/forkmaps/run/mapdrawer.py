@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from forkmaps.encode import encode_png, encode_webp
-from forkmaps.errors import DiskFullError
 from forkmaps.figures import figure_bytes, figure_of, own_figures
-from forkmaps.job import Job
+from forkmaps.job import Job, band_of
 from forkmaps.manifest.entries import file_state
 from forkmaps.manifest.fingerprint import Fingerprints
-from forkmaps.output import write_apart
+from forkmaps.output import NoRoom, write_apart_if_room
 from forkmaps.plan import Plan, PlannedMap
 from forkmaps.render import Renderer
-from forkmaps.run.outcomes import Drawn, NoRoom
+from forkmaps.run.outcomes import Drawn
 from forkmaps.shared import SharedData, raster_reads, set_shared_data
 
 
@@ -42,11 +41,9 @@ class MapDrawer:
 
     def draw(self, planned: PlannedMap) -> Drawn | NoRoom:
         """Draw one map and write it beside its path; the parent puts it in place."""
-        data = self.content(planned)
-        try:
-            temporary = write_apart(planned.path, data)
-        except DiskFullError as error:
-            return NoRoom(str(error))
+        temporary = write_apart_if_room(planned.path, self.content(planned))
+        if isinstance(temporary, NoRoom):
+            return temporary
         (fingerprint,) = self.prints.of([planned])
         return Drawn(temporary, file_state(temporary), fingerprint, raster_reads() - self._reads_before)
 
@@ -55,7 +52,7 @@ class MapDrawer:
         suffix = planned.path.suffix.lower()
         plotter = self.plan.plotter
         if plotter is not None and not plotter.on_map:
-            band = self.shared.raster_named(planned.job.raster).bands[planned.job.band]
+            band = band_of(self.shared, planned.job)
             with own_figures():
                 return figure_bytes(figure_of(plotter(planned.job.region, band=band)), suffix)
         assert self._renderer is not None, "prepare() comes first"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import heapq
 import logging
 import time
@@ -12,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forkmaps.errors import DiskFullError, OutputError
+from forkmaps.job import band_of
 from forkmaps.manifest import Manifest
 from forkmaps.manifest.entries import FileState
-from forkmaps.output import put_in_place
+from forkmaps.output import NoRoom, put_in_place
 from forkmaps.plan import Plan, PlannedMap
 from forkmaps.pool import Done, Failed, WorkerReport
 from forkmaps.progress import Progress
-from forkmaps.run.report import Failure, MapTime, Remark, Report, WorkerUse
+from forkmaps.run.report import DONE, Failure, MapTime, Remark, Report, WorkerUse, now
 from forkmaps.shared import SharedData, raster_reads
 
 _SHOWN = 20
@@ -55,13 +55,6 @@ class Drawn:
     own_reads: int
 
 
-@dataclass(frozen=True, slots=True)
-class NoRoom:
-    """A worker's answer where the disk is full: the next map would have no room either."""
-
-    message: str
-
-
 Answered = Done[PlannedMap, Drawn | NoRoom]
 
 
@@ -92,7 +85,7 @@ class Outcomes:
     _reads: dict[int, int] = field(default_factory=dict)
     _remarks: dict[str, Remark] = field(default_factory=dict)
     _slowest: list[MapTime] = field(default_factory=list)
-    _begun: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
+    _begun: str = field(default_factory=now)
 
     def show(self, bar: Progress) -> None:
         """Tell what comes beside the progress from now on."""
@@ -160,7 +153,7 @@ class Outcomes:
             _log.error("failed: %s%s", failure, trace, extra={"region": failure.region, "shown": True})
         self.manifest.record_failed(
             planned.path,
-            message,
+            failure.error,
             region=failure.region,
             band=failure.band,
             seconds=failure.seconds,
@@ -175,9 +168,9 @@ class Outcomes:
         keep(self._slowest, taken)
 
     def _band(self, planned: PlannedMap) -> int:
-        return self.shared.raster_named(planned.job.raster).bands[planned.job.band].number
+        return band_of(self.shared, planned.job).number
 
-    def report(self, workers: Sequence[WorkerReport] = (), *, state: str = "done") -> Report:
+    def report(self, workers: Sequence[WorkerReport] = (), *, state: str = DONE) -> Report:
         """Sum up; for the state see `Report`."""
         known = len(self.outputs) + len(self.failures) + self.skipped
         return Report(

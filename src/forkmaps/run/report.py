@@ -162,7 +162,7 @@ class Report:
             mapset=mapset,
             folder=str(folder),
             state=REFUSED + reason,
-            begun=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            begun=now(),
             maps=0,
             failed=0,
             skipped=0,
@@ -264,6 +264,11 @@ class Report:
             yield f"slowest: {'; '.join(times)}"
         yield from _list("failed", self.failures)
         yield from _list("warnings", self.warnings)
+
+
+def now() -> str:
+    """Return the time as ISO 8601 has it, in UTC."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
 
 
 def _from_json(content: Mapping[str, Any]) -> dict[str, Any]:

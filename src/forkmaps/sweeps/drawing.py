@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from forkmaps.drawers import drawing_pool
 from forkmaps.errors import DiskFullError, OutputError
 from forkmaps.figures import figure_bytes, figure_of, own_figures
-from forkmaps.output import put_in_place, write_apart
+from forkmaps.output import NoRoom, put_in_place, write_apart_if_room
 from forkmaps.pool import Done, Failed, StartMethod
 from forkmaps.progress import Progress
 from forkmaps.sweeps.planning import SweepPlan
@@ -18,13 +18,6 @@ from forkmaps.sweeps.report import SHOWN_FAILURES, SweepFailure
 from forkmaps.sweeps.selection import Selection
 
 DrawFunction: TypeAlias = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class NoRoom:
-    """A worker's answer where the disk is full: the next figure would have no room either."""
-
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +35,7 @@ class Drawer:
         with own_figures():
             returned = self.function(*self.selection.arguments(combination), **combination)
             content = figure_bytes(figure_of(returned), path.suffix.lower(), dpi=self.dpi)
-        try:
-            return write_apart(path, content)
-        except DiskFullError as error:
-            return NoRoom(str(error))
+        return write_apart_if_room(path, content)
 
 
 def draw_all(

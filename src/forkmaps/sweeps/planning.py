@@ -15,6 +15,7 @@ from forkmaps.errors import DrawingError, OutputError, StyleError, nearest
 from forkmaps.names import check_outputs, safe_name
 from forkmaps.plan import file_template
 from forkmaps.style.template import Template
+from forkmaps.sweeps.report import label_of
 
 Combination: TypeAlias = dict[str, Any]
 """A value of each parameter."""
@@ -50,7 +51,7 @@ class SweepPlan:
         template = _template(file, list(values))
         names = [template.format(_fields(one), clean=safe_name) for one in combinations]
         _check_told_apart(values, template, names)
-        paths = check_outputs(folder, names, jobs=[_label(one) for one in combinations])
+        paths = check_outputs(folder, names, jobs=[label_of(one) for one in combinations])
         return cls(values, combinations, folder, paths)
 
 
@@ -104,7 +105,3 @@ def _fields(combination: Combination) -> Combination:
 def _as_datetime(time: np.datetime64) -> dt.datetime | dt.date | None:
     found: dt.datetime | dt.date | None = time.astype("datetime64[us]").item()
     return found
-
-
-def _label(combination: Combination) -> str:
-    return ", ".join(f"{name}={value}" for name, value in combination.items())

@@ -13,6 +13,11 @@ SHOWN_FAILURES = 20
 """So many failures are listed; one cause can fail all figures."""
 
 
+def label_of(parameters: Mapping[str, Any]) -> str:
+    """Return a combination in a line."""
+    return ", ".join(f"{name}={value}" for name, value in parameters.items())
+
+
 @dataclass(frozen=True, slots=True)
 class SweepFailure:
     """A figure that could not be drawn, and why.
@@ -52,7 +57,7 @@ class SweepFailure:
     @property
     def label(self) -> str:
         """The combination in a line."""
-        return ", ".join(f"{name}={value}" for name, value in self.parameters.items())
+        return label_of(self.parameters)
 
 
 @dataclass(frozen=True, slots=True)
