@@ -8,6 +8,7 @@ import pytest
 
 from forkmaps.errors import OutputError
 from forkmaps.run.logfile import LogFile, Terminal
+from forkmaps.run.process import logging_to
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
@@ -105,3 +106,12 @@ def test_a_record_that_can_not_be_printed_fails_nothing(monkeypatch, capsys):
     monkeypatch.setattr(logging, "raiseExceptions", False)
     Terminal().handle(logging.makeLogRecord({"msg": "%d", "args": ("one",), "levelno": logging.WARNING}))
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("error", "told"), [(BrokenPipeError, ""), (KeyError, "forkmaps failed")])
+def test_a_reader_who_has_seen_enough_is_no_failure_to_log(tmp_path, error, told):
+    with pytest.raises(error), logging_to(tmp_path / "log"):
+        raise error
+    text = (tmp_path / "log").read_text()
+    assert told in text
+    assert bool(text) == bool(told)

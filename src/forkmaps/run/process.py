@@ -72,6 +72,8 @@ def logging_to(path: Path | None) -> Iterator[None]:
     except (ForkmapsError, Stopped) as error:
         ours.error("%s", error, extra={"shown": True})
         raise
+    except BrokenPipeError:  # the reader of our output (head, less) has seen enough, which is no failure
+        raise
     except Exception:
         ours.exception("forkmaps failed", extra={"shown": True})
         raise
