@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from forkmaps.errors import ProjectionError, RegionError
-from forkmaps.manifest import window
+from forkmaps.manifest import sums, window
 from forkmaps.manifest.window import Windows
 from forkmaps.projection import MapProjection, Size, projection_from_text, view_of
 from forkmaps.raster import Raster
@@ -261,10 +261,10 @@ def test_sums_do_not_depend_on_the_strips_they_are_made_in_or_whether_they_are_m
     raster = grid("plains", "nearest")
     windows = some_windows(raster)
     one_by_one = windows.sums(raster, 0).tolist()
-    monkeypatch.setattr(window, "_SHARING_PAYS", 0)
+    monkeypatch.setattr(sums, "_SHARING_PAYS", 0)
     at_once = windows.sums(raster, 0).tolist()
     assert at_once == one_by_one
-    monkeypatch.setattr(window, "_STRIP_BYTES", 1)
+    monkeypatch.setattr(sums, "_STRIP_BYTES", 1)
     assert windows.sums(raster, 0).tolist() == at_once
 
 
@@ -275,7 +275,7 @@ def test_sums_are_those_of_the_mixed_sums_of_rows_of_cells_each_weighted(columns
     windows = some_windows(raster)
     values = raster.values[0].astype("<f4")
     words = np.frombuffer(values.tobytes(), "<u8" if columns == 120 else "<u4").reshape(140, -1)
-    row_weights, column_weights = window._weights(1, 140), window._weights(2, words.shape[1])
+    row_weights, column_weights = sums._weights(1, 140), sums._weights(2, words.shape[1])
     ((_, rectangles),) = windows.rectangles.items()
     expected = [0, 0, 0]
     for view, top, bottom, left, right in zip(
@@ -327,5 +327,5 @@ def test_each_band_has_its_own_sums():
 
 
 def test_weights_are_the_same_everywhere_and_odd():
-    assert window._weights(1, 2).tolist() == [9441442522235856127, 17532960557476522087]
-    assert (window._weights(2, 1000) % 2 == 1).all()
+    assert sums._weights(1, 2).tolist() == [9441442522235856127, 17532960557476522087]
+    assert (sums._weights(2, 1000) % 2 == 1).all()

@@ -20,7 +20,8 @@ import pyproj
 from forkmaps import __version__
 from forkmaps.cache import Part, array_digest, key_of
 from forkmaps.features import BoundaryFeature
-from forkmaps.manifest.window import Sums, Windows
+from forkmaps.manifest.sums import Sums
+from forkmaps.manifest.window import Windows
 from forkmaps.projection import View, view_of
 from forkmaps.raster import Band, Raster
 from forkmaps.regions import Region

@@ -4,23 +4,20 @@ A window is taken from the same map of pixels to cells that the picture is sampl
 it is a series of known curvature, which tells how far a cell can lie off between the nodes of a coarse
 lattice; elsewhere it is known at each pixel. So a window may be larger than what is seen (by some hundredths
 of it, where a view lies obliquely on the raster), and is never smaller.
-
-The windows of a set overlap much. So each row of cells is weighted and summed up from the left once, a
-window's part of it is the difference of two sums, and the cost hardly depends on the number of windows. Where
-windows are few, each is summed up by itself, to the same sum.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 
+from forkmaps.manifest.sums import Indices, Rectangles, Sums, cells_per_word, ranges, sums_of
 from forkmaps.projection import MapProjection, Size, View
 from forkmaps.raster import Raster
 from forkmaps.raster.sampling import CellMap, ExactPiece, SmoothPiece
@@ -34,33 +31,7 @@ TIERS: Final = 32
 PAD: Final = 2.0
 """Cells around a window: one for the neighbor that is interpolated with, one for all rounding."""
 
-_STRIP_BYTES: Final = 1 << 20
-"""Sums that are held at a time: 7000 x 3500 cells take 21 ms. Strips that are too large for the processor's
-second-level cache take a third longer."""
-
-_SHARING_PAYS: Final = 6
-"""Times that a cell must lie in windows, on the average, for all rows to be summed up once: that costs six
-times as much as to add up a window's own cells."""
-
-_ROW_SEED, _COLUMN_SEED = 1, 2
-
-_MIXER: Final = np.uint64(0xFF51AFD7ED558CCD)
-
-Indices = NDArray[np.int64]
 Positions = NDArray[np.float64]
-Sums = NDArray[np.uint64]
-Words = NDArray[np.uint64] | NDArray[np.uint32]
-
-
-@dataclass(frozen=True, slots=True)
-class Rectangles:
-    """Rectangles of cells, (n,) each: rows top:bottom and columns left:right of the view numbered `view`."""
-
-    view: Indices
-    top: Indices
-    bottom: Indices
-    left: Indices
-    right: Indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +70,7 @@ class Windows:
         total = np.zeros(self.number, np.uint64)
         for level, rectangles in self.rectangles.items():
             if len(rectangles.view):
-                np.add.at(total, rectangles.view, _sums(raster.levels[level][band], rectangles))
+                np.add.at(total, rectangles.view, sums_of(raster.levels[level][band], rectangles))
         return total
 
 
@@ -163,7 +134,7 @@ def _rectangles(raster: Raster, level: int, boxes: Positions) -> Rectangles:
     edges = _tier_edges(view, boxes[3], boxes[4])
     left, right = _tier_sides(view, boxes[1:], edges)
     common = np.broadcast_to(numbers[:, None], left.shape), edges[:, :-1], edges[:, 1:]
-    cells = _cells_per_word(columns)
+    cells = cells_per_word(columns)
     parts = [
         (
             *common,
@@ -174,11 +145,6 @@ def _rectangles(raster: Raster, level: int, boxes: Positions) -> Rectangles:
     ]
     flat = np.concatenate([np.reshape(part, (5, -1)) for part in parts], axis=1).astype(np.int64)
     return Rectangles(*flat[:, (flat[1] < flat[2]) & (flat[3] < flat[4])])
-
-
-def _cells_per_word(columns: int) -> int:
-    """Return how many cells count together: windows have whole words, and so do a raster's rows."""
-    return 1 if columns % 2 else 2
 
 
 def _tier_edges(view: Indices, low: Positions, high: Positions) -> Indices:
@@ -197,7 +163,7 @@ def _tier_sides(view: Indices, boxes: Positions, edges: Indices) -> tuple[Positi
     top, height = edges[view, 0], (edges[:, 1] - edges[:, 0])[view]
     from_tier = (np.floor(low).astype(np.int64) - top) // height
     to_tier = (np.ceil(high).astype(np.int64) - top - 1) // height
-    box, tier = _ranges(from_tier, to_tier - from_tier + 1)
+    box, tier = ranges(from_tier, to_tier - from_tier + 1)
     lefts, rights = np.full((len(edges), TIERS), np.inf), np.full((len(edges), TIERS), -np.inf)
     np.minimum.at(lefts, (view[box], tier), left[box])
     np.maximum.at(rights, (view[box], tier), right[box])
@@ -212,111 +178,3 @@ def _turns(left: Positions, around: float | None) -> list[Positions | float]:
         return [0.0]
     turn = np.floor(left / around)
     return [(turn + step) * around for step in (-1, 0, 1)]
-
-
-def _ranges(first: Indices, length: Indices) -> tuple[Indices, Indices]:
-    """Return ranges one after the other: which range each number is of, and the numbers from `first` on."""
-    before = np.cumsum(length) - length
-    which = np.repeat(np.arange(len(length)), length)
-    return which, np.arange(len(which)) - before[which] + first[which]
-
-
-# Sums
-
-
-def _sums(values: NDArray[np.float32], rectangles: Rectangles) -> Sums:
-    """Return the sum over each rectangle of its values' bits, each weighted by its row and its column.
-
-    Where cells count in pairs it takes two thirds of the time.
-    """
-    cells = _cells_per_word(values.shape[1])
-    words: Words = values.view(np.uint32) if cells == 1 else values.view(np.uint64)
-    rectangles = replace(rectangles, left=rectangles.left // cells, right=rectangles.right // cells)
-    box = _Box.around(rectangles)
-    areas = (rectangles.bottom - rectangles.top) * (rectangles.right - rectangles.left)
-    weights = _weights(_ROW_SEED, words.shape[0]), _weights(_COLUMN_SEED, words.shape[1])
-    add_up = _one_by_one if areas.sum() < _SHARING_PAYS * box.area else _all_at_once
-    return add_up(words, rectangles, box, *weights)
-
-
-@dataclass(frozen=True, slots=True)
-class _Box:
-    """The words around all rectangles: rows top:bottom, columns left:right."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @classmethod
-    def around(cls, all_: Rectangles) -> Self:
-        return cls(int(all_.top.min()), int(all_.bottom.max()), int(all_.left.min()), int(all_.right.max()))
-
-    @property
-    def area(self) -> int:
-        return (self.bottom - self.top) * (self.right - self.left)
-
-
-def _one_by_one(
-    words: Words, rectangles: Rectangles, box: _Box, row_weights: Sums, column_weights: Sums
-) -> Sums:
-    """Add up each rectangle: 2 million cells take 0.4 ms, or 1 ms from memory."""
-    sides = zip(rectangles.top, rectangles.bottom, rectangles.left, rectangles.right, strict=True)
-    rows = [
-        np.einsum(
-            *("ij,j->i", words[top:bottom, left:right], column_weights[left:right]),
-            dtype=np.uint64,
-            casting="unsafe",
-        )
-        for top, bottom, left, right in sides
-    ]
-    sums = np.zeros(len(rows), np.uint64)
-    which, row = _rows_within(rectangles, 0, box.bottom)
-    np.add.at(sums, which, _weighted(np.concatenate(rows), row_weights[row]))
-    return sums
-
-
-def _all_at_once(
-    words: Words, rectangles: Rectangles, box: _Box, row_weights: Sums, column_weights: Sums
-) -> Sums:
-    """Add up the rows of the box around all rectangles: 2 million cells take 2.5 ms."""
-    sums = np.zeros(len(rectangles.top), np.uint64)
-    width = box.right - box.left
-    height = max(_STRIP_BYTES // (8 * (width + 1)), 1)
-    before = np.zeros((height, width + 1), np.uint64)
-    weighted = np.empty((height, width), np.uint64)
-    for start in range(box.top, box.bottom, height):
-        strip = words[start : start + height, box.left : box.right]
-        np.multiply(strip, column_weights[box.left : box.right], out=weighted[: len(strip)])
-        np.cumsum(weighted[: len(strip)], axis=1, out=before[: len(strip), 1:])
-        which, row = _rows_within(rectangles, start, start + len(strip))
-        left, right = rectangles.left[which] - box.left, rectangles.right[which] - box.left
-        rows = before[row, right] - before[row, left]
-        np.add.at(sums, which, _weighted(rows, row_weights[start + row]))
-    return sums
-
-
-def _weighted(rows: Sums, weights: Sums) -> Sums:
-    """Weight the sums of rows, whose bits are mixed before, as those above may be all that differ.
-
-    The mixing is the first half of the finalizer of MurmurHash3 (A. Appleby, public domain): different sums
-    stay different.
-    """
-    mixed = (rows ^ (rows >> np.uint64(33))) * _MIXER
-    return (mixed ^ (mixed >> np.uint64(33))) * weights
-
-
-@functools.lru_cache(maxsize=16)
-def _weights(seed: int, number: int) -> Sums:
-    """Return odd random numbers, the same everywhere: no change of one value is 0 times an odd number."""
-    weights = np.asarray(np.random.PCG64(seed).random_raw(number), np.uint64) | np.uint64(1)
-    weights.flags.writeable = False  # they are kept
-    return weights
-
-
-def _rows_within(rectangles: Rectangles, start: int, stop: int) -> tuple[Indices, Indices]:
-    """Return the rows that rectangles have in start:stop, counted from there, and the rectangle of each."""
-    within = np.flatnonzero((rectangles.top < stop) & (rectangles.bottom > start))
-    first = np.maximum(rectangles.top[within], start) - start
-    which, row = _ranges(first, np.minimum(rectangles.bottom[within], stop) - start - first)
-    return within[which], row
