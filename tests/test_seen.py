@@ -100,6 +100,21 @@ def test_goes_on_across_the_antimeridian(middle):
     np.testing.assert_allclose((part.x - (-180 + middle + column[0] + 0.5)) % 360, 0)
 
 
+@pytest.mark.parametrize("cell", [1.0, 0.05])
+def test_goes_on_where_a_raster_repeats_its_first_column(cell):
+    """As cartopy's `add_cyclic_point` makes it: centers from 0 to 360 degrees."""
+    lon, lat = np.linspace(0, 360, round(360 / cell) + 1), np.arange(-30, 30.1, 1)
+    height = np.cos(np.radians(lon)) + 0 * lat[:, None]
+    shared = SharedData.load(Raster.from_array(height, x=lon, y=lat, crs=LONLAT), projection=LONLAT)
+    for west, middle in ((-20, 0), (160, 180), (-30, -10)):
+        part = shared.in_view(axes_of((west, west + 40, -10, 10), LONLAT))[0]
+        around = (part.x.values - middle + 180) % 360 - 180
+        assert around.min() < west - middle
+        assert around.max() > west - middle + 40
+        assert (np.diff(part.x) < 1.01).all()
+        np.testing.assert_allclose(part[0], np.cos(np.radians(part.x)), atol=1e-3)
+
+
 def test_the_whole_earth_is_there_once():
     shared = plane(90, 180, 2.0, -180, 90)
     part = shared.in_view(axes_of((-180, 180, -90, 90), LONLAT))

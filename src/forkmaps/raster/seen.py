@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _BESIDE = 2
 """Cells around what is seen: contours end beyond the map's edge."""
+_WHOLE = 0.02
+"""Columns by which those once around the earth may miss a whole number."""
 
 Indices = NDArray[np.intp]
 
@@ -84,10 +86,24 @@ def _columns(ends: NDArray[np.float64], number: int, raster: Raster, level: int)
     if around is None:
         return _within(ends, number)
     ends = ends - np.floor((ends.mean() - number / 2) / around + 0.5) * around
-    if not raster.grid.is_closed:
+    once = _once_around(raster, level)
+    if once is None:
         return _within(ends, number)
     first, last = (int(np.floor(end)) for end in ends)
-    return np.arange(first, min(last, first + number - 1) + 1)
+    return np.arange(first, min(last, first + once - 1) + 1)
+
+
+def _once_around(raster: Raster, level: int) -> int | None:
+    """Return after how many columns of a level a raster repeats itself; None where it does not.
+
+    One that goes around the earth, and some whole columns further, repeats them.
+    """
+    around, part = raster.around(0), raster.around(level)
+    if raster.grid.is_closed:
+        return raster.levels[level].shape[2]
+    if around is None or part is None or around > raster.shape[1] or abs(around - round(around)) > _WHOLE:
+        return None
+    return round(part)
 
 
 def _labelled(raster: Raster, level: int, rows: Indices, columns: Indices) -> xarray.DataArray:
@@ -106,20 +122,22 @@ def _labelled(raster: Raster, level: int, rows: Indices, columns: Indices) -> xa
         part = np.ix_(rows, columns)
         coords |= {"x": (("row", "column"), x[part]), "y": (("row", "column"), y[part])}
     dims = ("band", "y", "x") if raster.is_rectilinear else ("band", "row", "column")
-    values = _part(raster.levels[level], rows, columns)
+    values = _part(raster.levels[level], rows, columns, _once_around(raster, level))
     array = xarray.DataArray(values, dims=dims, coords=coords, name=raster.name or None)
     array.attrs.update({"units": raster.unit, "long_name": raster.name})
     array.rio.write_crs(raster.crs_text, inplace=True)
     return array
 
 
-def _part(values: NDArray[np.float32], rows: Indices, columns: Indices) -> NDArray[np.float32]:
+def _part(
+    values: NDArray[np.float32], rows: Indices, columns: Indices, once: int | None
+) -> NDArray[np.float32]:
     """Return rows and columns of values, read-only: a view but where columns go beyond the edge."""
     part = values[:, rows[0] : rows[-1] + 1]
-    if columns[0] >= 0 and columns[-1] < values.shape[2]:
+    if once is None or (columns[0] >= 0 and columns[-1] < values.shape[2]):
         part = part[:, :, columns[0] : columns[-1] + 1]
     else:
-        part = part[:, :, columns % values.shape[2]]
+        part = part[:, :, columns % once]
     part.flags.writeable = False
     return part
 
