@@ -118,6 +118,13 @@ class TestFromArray:
         assert raster.is_rectilinear
         assert value_at(raster, -179.6, 49.9) == VALUES[0, 21]
 
+    @pytest.mark.parametrize("west", [-180, 0])
+    def test_one_column_may_go_around_the_earth(self, west):
+        y = [80, 40, 0, -40, -80]
+        raster = Raster.from_array(VALUES[:4, :1], x=[west, west + 360], y=y, crs="EPSG:4326")
+        assert value_at(raster, -179, 50) == value_at(raster, 150, 50) == VALUES[0, 0]
+        assert value_at(raster, 10, -50) == VALUES[3, 0]
+
     def test_float32_coordinates_are_even_enough(self):
         x = np.arange(100.0, 140, 0.01, dtype=np.float32)
         y = np.arange(50.0, 49, -0.01, dtype=np.float32)

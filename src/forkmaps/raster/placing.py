@@ -84,8 +84,10 @@ def _is_meshgrid(x: Plane, y: Plane) -> bool:
 
 
 def _going_on(x: Plane, turn: float | None) -> Plane:
-    """Return longitudes that go on where they jump by a turn, from 180 to -180."""
-    return x if turn is None else np.unwrap(x, period=turn)
+    """Return longitudes that go on where they jump by a turn, from 180 to -180; two may be its ends."""
+    if turn is None or (len(x) == 2 and abs(x[1] - x[0]) == turn):
+        return x
+    return np.unwrap(x, period=turn)
 
 
 def _from_axes(

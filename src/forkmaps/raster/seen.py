@@ -100,7 +100,7 @@ def _once_around(raster: Raster, level: int) -> int | None:
     """
     around, part = raster.around(0), raster.around(level)
     if raster.grid.is_closed:
-        return raster.levels[level].shape[2]
+        return int(raster.levels[level].shape[2])
     if around is None or part is None or around > raster.shape[1] or abs(around - round(around)) > _WHOLE:
         return None
     return round(part)
