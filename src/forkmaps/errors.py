@@ -70,6 +70,12 @@ class ForkUnsafe(ForkmapsError):  # noqa: N818 - it says of this process what is
     """A child forked from this process could hang or go wrong."""
 
 
+def first_of(lines: Sequence[str], most: int) -> list[str]:
+    """Return the first lines, and a last one that tells how many more there are."""
+    more = len(lines) - most
+    return [*lines[:most], f"and {more} more"] if more > 0 else list(lines)
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
     """Return `"; did you mean X?"` for the known word nearest to `word`, or nothing."""
     found = difflib.get_close_matches(word.lower(), [k.lower() for k in known], n=1)

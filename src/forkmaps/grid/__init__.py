@@ -21,7 +21,7 @@ from typing import Any, Self
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from forkmaps.errors import DrawingError
+from forkmaps.errors import DrawingError, first_of
 from forkmaps.grid.items import Items
 from forkmaps.grid.livefigure import live_figure
 from forkmaps.grid.panels import Cell, PanelDrawer, PlotFunction, draw_panels
@@ -190,10 +190,8 @@ def _check_call(function: Any, option: str, wanted: str) -> None:
 
 
 def _told(failed: Mapping[int, str], total: int, shape: _Shape) -> str:
-    lines = [f"{len(failed)} of {total} panels failed:"]
-    for index in sorted(failed)[:_SHOWN_FAILURES]:
+    told = []
+    for index in sorted(failed):
         row, column = shape.place(index)
-        lines.append(f"item {index} (row {row}, column {column}): {failed[index]}")
-    if len(failed) > _SHOWN_FAILURES:
-        lines.append(f"and {len(failed) - _SHOWN_FAILURES} more")
-    return "\n  ".join(lines)
+        told.append(f"item {index} (row {row}, column {column}): {failed[index]}")
+    return "\n  ".join([f"{len(failed)} of {total} panels failed:", *first_of(told, _SHOWN_FAILURES)])

@@ -22,24 +22,20 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from forkmaps.errors import PoolError
-from forkmaps.pool.cpus import usable_cpus, worker_count
 from forkmaps.pool.hands import Hands
 from forkmaps.pool.hiring import StartMethod, checked, hire
 from forkmaps.pool.messages import describe, stack
 from forkmaps.pool.orders import ATTEMPTS, WORKER_MEMORY_MB, orders_for
-from forkmaps.pool.tasks import Cause, Done, Failed, Outcome, WorkerReport, memory_of
+from forkmaps.pool.tasks import Done, Failed, Outcome, WorkerReport, memory_of
 
 __all__ = [
     "ATTEMPTS",
-    "Cause",
     "Done",
     "Failed",
     "Outcome",
     "Pool",
     "StartMethod",
     "WorkerReport",
-    "usable_cpus",
-    "worker_count",
 ]
 
 J = TypeVar("J")

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Generic, TypeVar, cast
 
-from forkmaps.pool import Done, Failed
+from forkmaps.pool import Done, Failed, Outcome
 from forkmaps.pool.messages import describe, stack
-from forkmaps.pool.tasks import Outcome
 from forkmaps.run.logfile import log_files, log_to
 
 J = TypeVar("J")

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from forkmaps.encode import Picture, encode_png, encode_webp
-from forkmaps.errors import DrawingError, OutputError
+from forkmaps.errors import DrawingError, OutputError, first_of
 from forkmaps.html import block, image
 from forkmaps.html import table as html_table
 from forkmaps.output import make_folders, write_whole
@@ -191,7 +191,5 @@ def _page_paths(path: Path, pages: int) -> tuple[Path, ...]:
 
 
 def _told(failures: Sequence[str], total: int) -> str:
-    lines = [f"{len(failures)} of {total} maps failed:", *failures[:_SHOWN_FAILURES]]
-    if len(failures) > _SHOWN_FAILURES:
-        lines.append(f"and {len(failures) - _SHOWN_FAILURES} more")
-    return "\n  ".join(lines)
+    lines = first_of(failures, _SHOWN_FAILURES)
+    return "\n  ".join([f"{len(failures)} of {total} maps failed:", *lines])

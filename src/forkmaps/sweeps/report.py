@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forkmaps.errors import first_of
 from forkmaps.html import block, error, facts, link, pictures, table
 
 SHOWN_FAILURES = 20
@@ -89,11 +90,7 @@ class SweepReport:
 
     def summary(self) -> str:
         """Return the report as some lines to read."""
-        lines = [self._done]
-        lines += [str(failure) for failure in self.failures[:SHOWN_FAILURES]]
-        if self.failed > SHOWN_FAILURES:
-            lines.append(f"and {self.failed - SHOWN_FAILURES} more")
-        return "\n".join(lines)
+        return "\n".join([self._done, *first_of(list(map(str, self.failures)), SHOWN_FAILURES)])
 
     @property
     def _done(self) -> str:
