@@ -343,6 +343,7 @@ STYLE_CHANGES = {
     "font": ({"font": "DejaVu Serif"}, {}, {"above", "below"}),
     "background": ({"background": "lightgray"}, {}, {"above", "below"}),
     "frame": ({"frame": 3.0}, {"frame": 0.0}, {"above", "map", "below"}),
+    "padding": ({"padding": 20.0}, {}, None),
     "raster": ({"raster": False}, {}, None),
     "color_bar": ({"color_bar": False}, {}, None),
 }

@@ -129,9 +129,10 @@ def plan_maps(
     folder, template = Path(folder), file_template(file)
     plotter = None if draw is None else plotter_of(draw)
     Layout.of(style)
-    check_templates(regions, style, template)
+    templates = (template, Template(style.title, MAP_FIELDS), Template(style.subtitle, MAP_FIELDS))
+    _check_fields(regions, templates)
     drawn = _rasters(shared, rasters)
-    _check_times(drawn.values(), style, template)
+    _check_times(drawn.values(), templates)
     for raster in drawn.values():
         check_regions(shared.projection, raster, regions)
     jobs = [
@@ -189,16 +190,15 @@ def _label(shared: SharedData, job: Job) -> str:
     return f'region "{job.region.name}", {raster}band {band.number}'
 
 
-def check_templates(regions: Sequence[Region], style: Style, file: Template) -> None:
+def _check_fields(regions: Sequence[Region], templates: Iterable[Template]) -> None:
     """Raise StyleError for a template field that a region has no column for."""
     columns = sorted(set.intersection(*(set(region.fields) for region in regions)))
-    for template in (file, Template(style.title, MAP_FIELDS), Template(style.subtitle, MAP_FIELDS)):
+    for template in templates:
         template.check(columns, "the region list")
 
 
-def _check_times(rasters: Iterable[Raster], style: Style, file: Template) -> None:
+def _check_times(rasters: Iterable[Raster], templates: Iterable[Template]) -> None:
     """Raise StyleError for a template that tells of valid times which bands don't have."""
-    templates = (file, Template(style.title, MAP_FIELDS), Template(style.subtitle, MAP_FIELDS))
     telling = [template for template in templates if "valid_time" in template.fields]
     for raster in rasters if telling else ():
         without = [band.number for band in raster.bands if band.valid_time is None]

@@ -32,6 +32,7 @@ from forkmaps.render.mapaxes import MapAxes
 from forkmaps.shared import SharedData
 from forkmaps.style import Line, Style
 from forkmaps.style.colorscale import ColorScale
+from forkmaps.style.given import lines_of
 from forkmaps.style.layout import Layout
 from forkmaps.style.template import MAP_FIELDS, STATISTICS_FIELDS, Template
 
@@ -76,7 +77,7 @@ class Renderer:
         plotter: Plotter | None = None,
     ) -> None:
         self.shared, self.style = shared, style
-        self.lines = dict(lines) if lines is not None else dict.fromkeys(shared.features, Line())
+        self.lines = lines_of(lines, shared.features)
         check_lines(self.lines, shared)
         self.layout = Layout.of(style)
         self._title = Template(style.title, MAP_FIELDS)
