@@ -24,6 +24,7 @@ import matplotlib as mpl
 import numpy as np
 import psutil
 import pytest
+from matplotlib.colors import LinearSegmentedColormap
 
 from forkmaps.errors import ForkmapsError, PoolError
 from forkmaps.pool import Done, Failed, Outcome, Pool, client, handles, hiring, launching, parcel
@@ -285,6 +286,19 @@ def test_matplotlib_draws_by_this_process_s_parameters(method: Method) -> None:
     ):
         found = values(pool.run(["lines.linewidth", "axes.facecolor", "backend"]))
     assert found == {"lines.linewidth": 7.5, "axes.facecolor": "pink", "backend": "agg"}
+
+
+@pytest.mark.parametrize("method", ANEW)
+def test_color_maps_that_are_registered_here_are_known_there(method: Method) -> None:
+    shades = {key: lambda place: place**2 for key in ("red", "green", "blue")}
+    mine = LinearSegmentedColormap("mine", shades, N=100).with_extremes(under="red", bad="blue")
+    places = [-1.0, *np.linspace(0, 1, 301), 2.0, np.nan]
+    mpl.colormaps.register(mine)
+    try:
+        with Pool(lambda name: mpl.colormaps[name](places), workers=1, start_method=method) as pool:
+            np.testing.assert_array_equal(only(pool.run(["mine"])).value, mine(places))
+    finally:
+        mpl.colormaps.unregister("mine")
 
 
 @pytest.mark.parametrize("method", ANEW)

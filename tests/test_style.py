@@ -10,7 +10,9 @@ import sys
 import textwrap
 import tomllib
 
+import matplotlib as mpl
 import pytest
+from matplotlib.colors import ListedColormap
 
 from forkmaps.errors import StyleError
 from forkmaps.projection import Size
@@ -19,6 +21,18 @@ from forkmaps.style import MOST_PIXELS, Line, Style
 
 def test_defaults_are_14_by_9_inches_at_100_dpi():
     assert Style().size == Size(1400, 900)
+
+
+def test_a_color_map_itself_is_a_palette():
+    assert Style(palette=mpl.colormaps["Blues"]).palette == "Blues"
+    mine, other = ListedColormap(["red", "blue"], name="mine"), ListedColormap(["red", "green"], name="mine")
+    names = [Style(palette=one).palette for one in (mine, other, mine, other)]
+    try:
+        assert names == ["mine", names[1], "mine", names[1]]
+        assert (mpl.colormaps["mine"], mpl.colormaps[names[1]]) == (mine, other)
+    finally:
+        for name in set(names):
+            mpl.colormaps.unregister(name)
 
 
 def test_size_is_in_whole_pixels():

@@ -91,7 +91,8 @@ def settings() -> list[Step]:
     """Return steps that give a new process the settings of this one, as a forked one has them.
 
     They are matplotlib's parameters as far as they were changed (and the backend that needs no window), the
-    locale (in which titles name months), the filters of warnings, and from which level on this package logs.
+    color maps that were registered with it, the locale (in which titles name months), the filters of
+    warnings, and from which level on this package logs.
     """
     steps: list[Step] = [
         partial(set_filters, list(warnings.filters)),
@@ -101,6 +102,8 @@ def settings() -> list[Step]:
     ]
     if parameters := changed_parameters():
         steps.append(partial(set_parameters, parameters))
+    if color_maps := own_color_maps():
+        steps.append(partial(add_color_maps, color_maps))
     return steps
 
 
@@ -113,6 +116,23 @@ def changed_parameters() -> dict[str, Any]:
     before, now = dict.items(matplotlib.rcParamsOrig), dict.items(matplotlib.rcParams)
     known = dict(before)
     return {name: value for name, value in now if name != "backend" and known.get(name) != value}
+
+
+def own_color_maps() -> dict[str, Any]:
+    """Return the color maps that are registered beside matplotlib's own, as lists of colors, by name."""
+    matplotlib = sys.modules.get("matplotlib")
+    if matplotlib is None:
+        return {}
+    from matplotlib.colors import ListedColormap
+
+    found = {}
+    for name in set(matplotlib.colormaps) - set(matplotlib.colormaps._builtin_cmaps):
+        cmap = matplotlib.colormaps[name]
+        colors = ListedColormap(cmap(range(cmap.N)), name=name)
+        found[name] = colors.with_extremes(
+            under=tuple(cmap.get_under()), over=tuple(cmap.get_over()), bad=tuple(cmap.get_bad())
+        )
+    return found
 
 
 def draw_without_window() -> None:
@@ -142,3 +162,11 @@ def set_parameters(parameters: dict[str, Any]) -> None:
     import matplotlib
 
     dict.update(matplotlib.rcParams, parameters)  # type: ignore[misc]
+
+
+def add_color_maps(color_maps: dict[str, Any]) -> None:
+    """Register color maps with matplotlib, but for those that importing something has registered here."""
+    import matplotlib
+
+    for name in set(color_maps) - set(matplotlib.colormaps):
+        matplotlib.colormaps.register(color_maps[name], name=name)

@@ -10,11 +10,12 @@ from typing import Annotated, Literal, Self
 
 import matplotlib as mpl
 import matplotlib.colors as mcolors
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from forkmaps.errors import StyleError, nearest
 from forkmaps.projection import Size
 from forkmaps.style.options import Listed, Options
+from forkmaps.style.palette import known_palette, palette_name
 from forkmaps.style.template import MAP_FIELDS, Template
 
 MOST_PIXELS = 20_000
@@ -44,15 +45,6 @@ def _opaque(value: str) -> str:
     return value
 
 
-def _palette(value: str) -> str:
-    if value not in mpl.colormaps:
-        raise ValueError(
-            f'"{value}" is not a palette{nearest(value, list(mpl.colormaps))}; '
-            f"any name of a matplotlib color map is one"
-        )
-    return value
-
-
 def _font(value: str) -> str:
     if value in (_BUNDLED_FONT, *_GENERIC_FONTS):
         return value
@@ -77,7 +69,7 @@ def _template(value: str) -> str:
 
 Color = Annotated[str, AfterValidator(_color)]
 Opaque = Annotated[Color, AfterValidator(_opaque)]
-Palette = Annotated[str, AfterValidator(_palette)]
+Palette = Annotated[str, BeforeValidator(palette_name), AfterValidator(known_palette)]
 TemplateText = Annotated[str, AfterValidator(_template)]
 Font = Annotated[str, AfterValidator(_font)]
 Points = Annotated[float, Field(ge=0, le=100)]
@@ -102,7 +94,7 @@ class Style(Options):
     """How the maps of a set look."""
 
     palette: Palette = "viridis"
-    """Name of a matplotlib color map."""
+    """Name of a matplotlib color map; in Python also a color map itself."""
     colors: Listed[tuple[Color, ...] | None] = None
     """Colors in place of a palette: one for each step between levels, or to shade between."""
     levels: Listed[tuple[Value, ...] | None] = None
