@@ -80,9 +80,20 @@ def test_a_run_that_was_refused_makes_no_folder(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_quiet_shows_no_progress(tmp_path):
-    run = forkmaps("render", make_set(tmp_path), "--quiet")
-    assert (run.returncode, run.stderr) == (0, "")
+def test_quiet_prints_nothing_of_a_good_run_drawn_or_not(tmp_path):
+    path = make_set(tmp_path)
+    for _ in range(2):
+        run = forkmaps("render", path, "--quiet")
+        assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert json.loads(forkmaps("render", path, "--quiet", "--json").stdout)["skipped"]
+
+
+def test_quiet_tells_of_maps_that_failed(tmp_path):
+    path = make_set(tmp_path)
+    run = forkmaps("render", path, "--quiet", "--timeout", "0.0001")
+    assert run.returncode == 1
+    assert "failed" in run.stdout
+    assert run.stderr == ""
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

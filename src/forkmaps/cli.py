@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--only-failed", action="store_true", help="draw only maps that failed the last time")
     render.add_argument("--fail-fast", action="store_true", help="stop at the first map that fails")
     render.add_argument("--wait", action="store_true", help="wait for another run in the folder to end")
-    render.add_argument("--quiet", action="store_true", help="show no progress")
+    render.add_argument("--quiet", action="store_true", help="print nothing of a run that fails at no map")
     render.add_argument("--json", action="store_true", help="print a report as one JSON object")
     render.add_argument(
         "--summary", action="store_true", help="show what became of the last run; read and draw nothing"
@@ -171,7 +171,7 @@ def _render(options: argparse.Namespace) -> int:
     report = draw_maps(shared, plan, Run(**{name: getattr(options, name) for name in how}), progress=progress)
     if options.json:
         print(report.to_json())
-    else:
+    elif report.failed or not options.quiet:
         print(f"{report.summary()}\npictures are in {_shortest(plan.folder)}")
     return SOME_FAILED if report.failed else DONE
 
