@@ -22,6 +22,7 @@ __all__ = [
     "PlanarProjection",
     "Size",
     "View",
+    "cartopy_projections",
     "fitted_projection",
     "projection_from_cartopy",
     "projection_from_text",
@@ -212,15 +213,20 @@ def _lonlat_box(region: Region) -> Extent:
 
 
 def _cartopy_classes() -> dict[str, type[ccrs.Projection]]:
+    """Return those of cartopy's projections that a map set can name."""
     return {
-        name: value
-        for name, value in vars(ccrs).items()
-        if isinstance(value, type)
-        and issubclass(value, ccrs.Projection)
-        and not name.startswith("_")
-        and value is not ccrs.Projection
-        and "code" not in inspect.signature(value).parameters
+        name: kind
+        for name, kind in cartopy_projections().items()
+        if not name.startswith("_")
+        and kind is not ccrs.Projection
+        and "code" not in inspect.signature(kind).parameters
     }
+
+
+def cartopy_projections() -> dict[str, type[ccrs.Projection]]:
+    """Return cartopy's projection classes by name, those among them that others are based on."""
+    found = {name: value for name, value in vars(ccrs).items() if isinstance(value, type)}
+    return {name: value for name, value in found.items() if issubclass(value, ccrs.Projection)}
 
 
 def _first_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 
 from forkmaps.errors import ProjectionError
-from forkmaps.projection import PlanarProjection
+from forkmaps.projection import PlanarProjection, cartopy_projections
 from forkmaps.projection.mapprojection import MapProjection
 
 _GLOBE = (
@@ -36,7 +36,7 @@ def projection_to_json(projection: MapProjection) -> dict[str, Any]:
     if isinstance(crs, PlanarProjection):
         return {"planar": crs.definition}
     name = type(crs).__name__
-    if _classes().get(name) is not type(crs):
+    if cartopy_projections().get(name) is not type(crs):
         raise ProjectionError(
             f"the projection class {type(crs).__module__}.{name} can't be stored; use one of cartopy.crs, "
             "an EPSG code, a PROJ string or WKT"
@@ -55,18 +55,12 @@ def projection_from_json(stored: Mapping[str, Any]) -> MapProjection:
     try:
         if "planar" in stored:
             return MapProjection(PlanarProjection(stored["planar"]))
-        kind: Any = _classes()[stored["cartopy"]]
+        kind: Any = cartopy_projections()[stored["cartopy"]]
         crs = kind.__new__(kind)
         crs.__setstate__(_decoded(stored["state"]))
         return MapProjection(crs)
     except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
         raise ProjectionError(f"no projection of this cartopy is stored as {stored!s:.200}") from error
-
-
-def _classes() -> dict[str, type[ccrs.Projection]]:
-    """Return cartopy's projections by name."""
-    found = {name: value for name, value in vars(ccrs).items() if isinstance(value, type)}
-    return {name: value for name, value in found.items() if issubclass(value, ccrs.Projection)}
 
 
 def _encoded(value: Any) -> Any:
