@@ -80,6 +80,14 @@ def test_a_run_that_was_refused_makes_no_folder(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("option", ["--region", "--band"])
+def test_a_map_set_after_names_is_not_taken_for_one(tmp_path, option):
+    path = make_set(tmp_path)
+    run = forkmaps("render", option, "1", path)
+    assert run.returncode == 2
+    assert f"{path} was taken for a region or band; write the map set before" in run.stderr
+
+
 def test_quiet_prints_nothing_of_a_good_run_drawn_or_not(tmp_path):
     path = make_set(tmp_path)
     for _ in range(2):

@@ -87,6 +87,13 @@ class TestPlotterOf:
         with pytest.raises(DrawingError, match=r"it should take \(axes, shared, region\)"):
             plotter_of(function)
 
+    def test_refuses_a_function_of_axes_alone(self):
+        def contours(axes):
+            pass
+
+        with pytest.raises(DrawingError, match=r"contours\(axes\) would be called with a region; it"):
+            plotter_of(contours)
+
 
 class TestOnTheMap:
     def test_a_closure_adds_to_each_map(self, shared, tmp_path):
@@ -217,6 +224,10 @@ def test_a_wrong_option_draws_nothing(shared, tmp_path):
         (
             {"style": {"palette": "Reds"}},
             r"style: a Style is needed, not \{'palette': 'Reds'\}; write Style\(palette='Reds'\)",
+        ),
+        (
+            {"style": {"t": Style(palette="Reds"), "rain": Style()}},
+            r"a call for each raster .*, with rasters='t', style=Style\(palette='Reds'\)",
         ),
         ({"style": {}}, r'not \{\}; write Style\(palette="viridis"\)'),
         ({"lines": {"square": 0.3}}, r'lines: layer "square": a Line is needed, not 0.3; write Line\(linew'),

@@ -237,6 +237,15 @@ def test_names_and_units_come_from_the_file_unless_they_are_given(tmp_path, ramp
     assert read_raster(write(tmp_path / "relief.tif", ramp)).name == "relief"
 
 
+def test_a_chosen_band_leaves_the_name_of_what_a_file_shows(tmp_path, ramp):
+    both, names = np.stack([ramp, ramp]), [{"long_name": text} for text in ("January", "July")]
+    tags = {0: {"long_name": "Temperature"}, 1: names[0], 2: names[1]}
+    months = write(tmp_path / "a.tif", both, tags=tags)
+    assert [read_raster(months, bands=bands).name for bands in ("all", [2], ["July"])] == ["Temperature"] * 3
+    fields = write(tmp_path / "b.tif", both, tags={1: names[0], 2: names[1]})
+    assert [read_raster(fields, bands=bands).name for bands in ("all", [2], [1])] == ["b", "July", "January"]
+
+
 def test_d2_a_crs_can_be_given(tmp_path, ramp):
     path = write(tmp_path / "a.tif", ramp, crs=None)
     assert read_raster(path, crs="EPSG:4326").crs.to_epsg() == 4326

@@ -295,6 +295,14 @@ def test_quoted_cells_hold_separators_and_quotes(write: Write) -> None:
     assert region.name == 'a "b", c'
 
 
+@pytest.mark.parametrize("row", [";;;;", '"";"";;', " ; ;\t"])
+def test_rows_of_empty_cells_are_skipped_as_blank_lines_are(write: Write, row: str) -> None:
+    path = write(f"name;west;east;south;north\n{row}\nOhio;-85;-80;38;42\n{row}\n{row}\n")
+    assert [region.name for region in read_region_table(path)] == ["Ohio"]
+    (fault,) = faults(write(f"name;west;east;south;north\n{row}\nOhio;-85;-80;38;\n"))
+    assert fault.startswith(':3: "Ohio": north is empty')
+
+
 def test_comments_and_blank_lines_are_skipped_and_counted(write: Write) -> None:
     path = write(f'# twelve, "regions\n\n  \n{HEADER}\n # more\n{GOOD}\nbad,2,1,0,1\n')
     (fault,) = faults(path)

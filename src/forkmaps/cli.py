@@ -32,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     options, unknown = _parser().parse_known_args(arguments)
     if unknown:
         options.parser.error(_unknown(unknown, options.parser))
+    if misplaced := _misplaced(options):
+        told = "was taken for a region or band; write the map set before --region and --band"
+        options.parser.error(f"{misplaced} {told}")
     # Workers draw one map each; a BLAS with threads of its own would only get in their way.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
@@ -250,6 +253,12 @@ def _prepare(options: argparse.Namespace) -> tuple[SharedData, Plan]:
     shared, regions = mapset.load(NoCache() if options.no_cache else None)
     chosen = select_regions(regions, options.region)
     return shared, mapset.plan(shared, chosen, folder=_folder(mapset, options))
+
+
+def _misplaced(options: argparse.Namespace) -> str:
+    """Return the map set that was taken for one of the names before it; nothing if there is none."""
+    taken = [*getattr(options, "region", ()), *getattr(options, "band", ())]
+    return next((name for name in taken if name.endswith(".toml")), "")
 
 
 def _mapset(options: argparse.Namespace) -> MapSet:

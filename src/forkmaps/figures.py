@@ -154,7 +154,7 @@ class _Sink(io.RawIOBase):
 def _current_figure() -> Figure:
     manager = Gcf.get_active()
     if manager is None:
-        raise DrawingError(f"the function returned nothing, and made no figure with pyplot; {_WANTED}")
+        raise DrawingError("the function returned nothing, and made no figure with pyplot; let it do either")
     return manager.canvas.figure
 
 

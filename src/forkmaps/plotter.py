@@ -67,6 +67,8 @@ def plotter_of(function: Callable[..., Any]) -> Plotter:
         raise DrawingError(f"the parameters of {_name(function)} can't be found; {_WANTED}") from error
     takes_band = any(one.name == "band" and one.kind != Parameter.POSITIONAL_ONLY for one in parameters)
     others = [one for one in parameters if not (one.name == "band" and takes_band)]
+    if [one.name for one in others] in (["ax"], ["axes"]):
+        raise DrawingError(f"{_name(function)}({others[0].name}) would be called with a region; {_WANTED}")
     for number in (3, 1):
         if _takes(others, number):
             return Plotter(function, on_map=number == 3, takes_band=takes_band)

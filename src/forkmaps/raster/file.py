@@ -98,16 +98,15 @@ def read_raster(
     """
     with opened(path, variable=variable, allow_references=allow_references) as dataset:
         _check(dataset, path)
-        described = describe_bands(dataset, name=name, unit=unit)
-        if bands != "all":
-            described = choose_bands(described, bands, str(path))
+        every = describe_bands(dataset, name=name, unit=unit)
+        described = every if bands == "all" else choose_bands(every, bands, str(path))
         numbers = [band.number for band in described]
         _check_memory(dataset, len(numbers), path)
         where, grid_crs = _placed(dataset, crs, path)
         colors = dataset.colorinterp
         has_palette = any(colors[number - 1] is ColorInterp.palette for number in numbers)
         values = _read(dataset, numbers, scale, offset, path)
-        own_name = dataset_name(dataset, described, path)
+        own_name = dataset_name(dataset, every, described, path)
     return Raster(
         values,
         grid_crs,

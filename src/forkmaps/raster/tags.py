@@ -43,12 +43,19 @@ def describe_bands(dataset: Any, *, name: str | None, unit: str | None) -> tuple
     return tuple(described)
 
 
-def dataset_name(dataset: Any, described: Sequence[Band], path: str | Path) -> str:
-    """Return what the bands show together: the name they share, or the dataset's, or the file's."""
-    names = {band.name for band in described}
-    if len(names) == 1 and "" not in names:
-        return names.pop()
-    return str(dataset.tags().get("long_name") or Path(path).stem)
+def dataset_name(dataset: Any, described: Sequence[Band], chosen: Sequence[Band], path: str | Path) -> str:
+    """Return what the bands show together.
+
+    That is the name that all of them share, or the dataset's own; or the one that the chosen bands share, or
+    the file's.
+    """
+    own_name = dataset.tags().get("long_name", "")
+    return _shared_name(described) or own_name or _shared_name(chosen) or Path(path).stem
+
+
+def _shared_name(bands: Sequence[Band]) -> str:
+    names = {band.name for band in bands}
+    return names.pop() if len(names) == 1 else ""
 
 
 def valid_time(tags: Tags, common: Tags) -> dt.datetime | None:

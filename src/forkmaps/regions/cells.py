@@ -26,6 +26,8 @@ TABLE_FORMS = (
 )
 _KNOWN_COLUMNS = frozenset({"name", "title", "region", *DEGREE_SIDES, *PLANE_SIDES})
 _SEPARATORS = ("\t", ";", ",", None)  # None: runs of blanks
+_EMPTY = ' \t\r\n;,"'
+"""Of which rows are that spreadsheets export as if they had regions."""
 _WORD = re.compile(r'"((?:[^"]|"")*)"(?!\S)|(\S+)')
 
 
@@ -105,11 +107,10 @@ def _decoded_as_windows(path: str | Path, line: int, content: bytes) -> str:
 
 
 def _content_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Give each line that is neither blank nor a comment its number."""
+    """Give each line its number that is neither blank, nor one of empty cells, nor a comment."""
     # StringIO, since str.splitlines also splits at form feeds, NEL and the like.
     for number, line in enumerate(io.StringIO(text, newline=None), start=1):
-        content = line.strip()
-        if content and not content.startswith("#"):
+        if line.strip(_EMPTY) and not line.lstrip().startswith("#"):
             yield number, line.rstrip("\n")
 
 

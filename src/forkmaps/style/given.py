@@ -21,6 +21,12 @@ def style_of(given: Style | None) -> Style:
         return Style()
     if isinstance(given, Style):
         return given
+    if isinstance(given, Mapping) and any(isinstance(one, Style) for one in given.values()):
+        name, one = next((name, one) for name, one in given.items() if isinstance(one, Style))
+        raise StyleError(
+            f"style: one Style is needed, for all rasters that a call draws; make "
+            f"a call for each raster that has another, with rasters={name!r}, style=Style({_changed(one)})"
+        )
     raise StyleError(f"style: a Style is needed, not {given!r:.100}; write {_call('Style', given)}")
 
 
@@ -45,6 +51,12 @@ def lines_of(given: Mapping[str, Line] | None, layers: Iterable[str]) -> dict[st
                 f'lines: layer "{name}": a Line is needed, not {line!r:.100}; write {_call("Line", line)}'
             )
     return dict(given)
+
+
+def _changed(style: Style) -> str:
+    """Return the options of a style that were given, as they are written in a call; the first few."""
+    given = [f"{name}={getattr(style, name)!r}" for name in sorted(style.model_fields_set)]
+    return ", ".join(given[:2] + ["..."] * (len(given) > 2)) or "..."
 
 
 def _call(kind: str, given: Any) -> str:
