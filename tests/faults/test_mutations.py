@@ -70,8 +70,8 @@ def outcome(path, draw):
 
 def try_out(folder, name, seeds, monkeypatch):
     """Damage a file of a set with each seed; assert that each is told of or drawn; return how many are."""
-    memory = SimpleNamespace(available=1e9)
-    monkeypatch.setattr("forkmaps.raster.file.psutil.virtual_memory", lambda: memory)
+    memory = SimpleNamespace(available=1e9, total=16e9)
+    monkeypatch.setattr("forkmaps.memory.psutil.virtual_memory", lambda: memory)
     path = make_set(folder, SET.replace("square.gpkg", "square.geojson"), REGIONS)
     make_layer(folder / "square.geojson", [SQUARE, SQUARE.buffer(1)])
     whole, told = (folder / name).read_bytes(), 0
