@@ -45,6 +45,15 @@ def drawn(shared, folder, draw=None, regions=REGIONS, **options):
     return render_maps(shared, regions, draw, out=folder, **options)
 
 
+def test_letters_that_the_font_lacks_are_reported(shared, tmp_path):
+    def draw(axes, shared, region):
+        axes.text(-100, 40, f"東京 {region.name}", transform=LONLAT)
+
+    (remark,) = drawn(shared, tmp_path, draw).warnings
+    assert "lacks characters of a text" in remark.text
+    assert remark.maps == 3
+
+
 class TestRegions:
     def test_sides_by_name_are_degrees(self):
         (region,) = regions_of({"Fiji": (176, -178, -20, -15)})

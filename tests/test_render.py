@@ -239,6 +239,17 @@ class TestTexts:
         renderer = Renderer(shared, Style(**SMALL, title="{region.text}"), LINES)
         assert len(renderer.vector(Job(region), format)) > 1000
 
+    def test_d10_letters_that_the_font_lacks_are_told_once_a_map(self, shared, caplog):
+        renderer = Renderer(shared, Style(**SMALL, title="{region.name}"), LINES)
+        for name in ("Zürich Łódź", "日本 東京", "日本 京都"):
+            renderer.picture(Job(Region(name, PLAINS.extent)))
+            told = set(caplog.messages)
+            caplog.clear()
+            lacking = (
+                "the font DejaVu Sans lacks characters of a text, which show as boxes; set the style's font"
+            )
+            assert [message.startswith(lacking) for message in told] == [True] * ("日" in name)
+
     def test_d10_a_title_too_long_shrinks_then_is_cut(self, shared):
         renderer = Renderer(shared, Style(**SMALL, title="{region.name}", title_size=10), {})
         shown = renderer.figure.texts[0]

@@ -17,7 +17,7 @@ from forkmaps.raster.bands import choose_bands
 from forkmaps.regions import Region
 from forkmaps.regions.given import Regions, regions_of
 from forkmaps.render import Renderer
-from forkmaps.render.artists import quiet_fonts
+from forkmaps.render.artists import fonts_told
 from forkmaps.shared import SharedData, set_shared_data
 from forkmaps.style import Line, Style
 
@@ -77,7 +77,7 @@ class MapPicture:
         return self._file(".png")
 
     def _file(self, suffix: str) -> bytes:
-        with quiet_fonts():
+        with fonts_told():
             return figure_bytes(self._drawing, suffix)
 
 

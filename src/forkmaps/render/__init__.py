@@ -26,7 +26,7 @@ from forkmaps.job import Job, check_lines, template_fields
 from forkmaps.plotter import Plotter
 from forkmaps.projection import View, view_of
 from forkmaps.raster.sampling import Plane
-from forkmaps.render.artists import Caption, quiet_fonts
+from forkmaps.render.artists import Caption, fonts_told
 from forkmaps.render.colorbar import color_bar
 from forkmaps.render.mapaxes import MapAxes
 from forkmaps.shared import SharedData
@@ -108,7 +108,7 @@ class Renderer:
         pixels = np.asarray(self._agg.buffer_rgba())
         if values is not None:
             self.scale.colors(values, out=self.layout.map.of(pixels))
-        with quiet_fonts():
+        with fonts_told():
             for artist in self._changing:
                 artist.draw(self._agg)
         return pixels
@@ -122,7 +122,7 @@ class Renderer:
 
     def vector(self, job: Job, format: VectorFormat) -> bytes:
         """Draw a map as a PDF or SVG file; lines and texts are shapes, the raster is an image."""
-        with mpl.rc_context(_SETTINGS), quiet_fonts():
+        with mpl.rc_context(_SETTINGS), fonts_told():
             return vector_bytes(self.compose(job), format, dpi=self.style.dpi)
 
     def _arrange(self, job: Job) -> Plane | None:
@@ -214,7 +214,7 @@ class Renderer:
         def width(label: str) -> float:
             return float(self._agg.get_text_width_height_descent(label, font, False)[0])
 
-        with quiet_fonts():
+        with fonts_told():
             bar = color_bar(self.figure, self.style, scale, self.layout, width)
             for artist in (self.figure.patch, *bar):
                 artist.draw(self._agg)

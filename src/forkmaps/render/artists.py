@@ -5,6 +5,8 @@ All stand on matplotlib's own figure and axes, so any of its backends draws them
 
 from __future__ import annotations
 
+import logging
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterator
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from forkmaps.projection import View
     from forkmaps.style import Line
 
+_log = logging.getLogger(__name__)
+
+_LACKING = re.compile(r"Glyph \d+ .* missing from font\(s\) (.*)\.", re.DOTALL)
+"""Matplotlib's warning."""
 _SMALLEST_TEXT = 0.6
 """A text too long for its room shrinks to this share of its size, and is then cut."""
 _UNDRAWABLE = ("Cc", "Cs", "Cn", "Zl", "Zp")
@@ -117,7 +123,7 @@ class Caption:
         self.text.set(text=content, fontsize=self.size, visible=bool(content))
         if not content:
             return
-        with quiet_fonts():
+        with fonts_told():
             self._shrink(content, renderer)
 
     def _shrink(self, content: str, renderer: RendererAgg) -> None:
@@ -154,11 +160,27 @@ def plain_text(font: str) -> dict[str, Any]:
 
 
 @contextmanager
-def quiet_fonts() -> Iterator[None]:
-    """Keep quiet on characters that a font lacks: they show as boxes, worth no warning on 3,000 maps."""
+def fonts_told() -> Iterator[None]:
+    """Tell once of a font that lacks characters, which show as boxes, instead of once for each of them."""
+    told: set[str] = set()
+    show = warnings.showwarning
+
+    def show_once(message: Warning | str, *where: Any, **further: Any) -> None:
+        lacking = _LACKING.match(str(message))
+        if lacking is None:
+            show(message, *where, **further)
+        elif lacking[1] not in told:
+            told.add(lacking[1])
+            _log.warning(
+                "the font %s lacks characters of a text, which show as boxes; "
+                "set the style's font, or your own text's, to one that has them",
+                lacking[1],
+            )
+
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        warnings.filterwarnings("always", message=_LACKING.pattern)
         warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support .* natively")
+        warnings.showwarning = show_once
         yield
 
 

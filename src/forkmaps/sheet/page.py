@@ -13,7 +13,7 @@ from matplotlib.font_manager import FontProperties
 
 from forkmaps.encode import Picture
 from forkmaps.figures import inches
-from forkmaps.render.artists import Caption, quiet_fonts
+from forkmaps.render.artists import Caption, fonts_told
 from forkmaps.render.colorbar import color_bar
 from forkmaps.sheet.arrangement import Label, Page
 from forkmaps.sheet.cells import Cell, grown
@@ -28,7 +28,7 @@ _FAILED_COLOR = "firebrick"
 def draw_page(page: Page, table: Table, cells: Mapping[Place, Cell], title: str) -> Picture:
     """Draw a page. Returns (rows, columns, 3) uint8 RGB."""
     paper = _Paper(page)
-    with quiet_fonts():
+    with fonts_told():
         paper.draw(table, title)
         for label in page.labels:
             paper.write(label)
