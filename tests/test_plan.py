@@ -86,6 +86,16 @@ def test_a_rasters_extent_is_told_in_the_units_of_the_region(crs, unit):
     assert np.allclose([float(found[n]) for n in (1, 2, 3, 4)], expected, rtol=2e-3)
 
 
+def test_a_region_in_a_crs_without_a_name_is_told_of_in_degrees():
+    crs = pyproj.CRS("+proj=lcc +lat_1=30 +lat_2=60 +lon_0=-100").to_wkt()
+    x, y = pyproj.Transformer.from_crs("OGC:CRS84", crs, always_xy=True).transform(-100.0, 45.0)
+    region = Region("far", Extent(x - 1e3, x + 1e3, y - 1e3, y + 1e3), crs)
+    raster = Raster.from_array(np.zeros((9, 9)), x=np.arange(9.0), y=np.arange(9.0), crs="EPSG:4326")
+    told = r'"far": -100\.01 to -99\.99, 44\.99 to 45\.01 has nothing .*\n.* covers -0\.5 to 8\.5, .* in degrees;'
+    with pytest.raises(RegionError, match=told):
+        check_regions(MapProjection(ccrs.PlateCarree()), raster, [region])
+
+
 def test_a_raster_across_the_antimeridian_is_told_in_one_piece():
     raster = Raster.from_array(
         np.zeros((20, 30)), x=np.arange(-15, 15) * 3e4, y=np.arange(20) * 3e4, crs="+proj=merc +lon_0=180"

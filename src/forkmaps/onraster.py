@@ -28,10 +28,10 @@ def check_regions(projection: MapProjection, raster: Raster, regions: Sequence[R
         r for r, on, around in zip(regions, on_raster, around_raster, strict=True) if not (on or around)
     ]
     if outside:
-        lines = [f'region "{r.name}": {_sides(r.extent)} has nothing of the raster' for r in outside[:_SHOWN]]
+        lines = [f'region "{r.name}": {_sides(r)} has nothing of the raster' for r in outside[:_SHOWN]]
         if len(outside) > _SHOWN:
             lines.append(f"and {len(outside) - _SHOWN} more of {len(regions)} regions")
-        covers = " and ".join(_covers(raster, crs) for crs in dict.fromkeys(r.crs for r in outside))
+        covers = " and ".join(_covers(raster, crs) for crs in dict.fromkeys(_told_crs(r) for r in outside))
         crs_name = f"its CRS is {raster.crs.name}"
         lines.append(
             f"the raster {raster.source} covers {covers}; move the regions, or check its CRS ({crs_name})"
@@ -69,8 +69,20 @@ def _any_inside(extent: Extent, x: NDArray[np.float64], y: NDArray[np.float64], 
     return bool(inside.any())
 
 
-def _sides(extent: Extent) -> str:
-    return f"{extent.west:g} to {extent.east:g}, {extent.south:g} to {extent.north:g}"
+def _told_crs(region: Region) -> str | None:
+    """Return the CRS to tell of a region in; None: degrees, also for a CRS that has no short name."""
+    return None if region.crs is None or "[" in region.crs else region.crs
+
+
+def _sides(region: Region) -> str:
+    e, crs = region.extent, region.crs
+    if crs is None or _told_crs(region) is not None:
+        return f"{e.west:g} to {e.east:g}, {e.south:g} to {e.north:g}"
+    to_degrees = pyproj.Transformer.from_crs(crs, LONLAT, always_xy=True)
+    west, south, east, north = to_degrees.transform_bounds(e.west, e.south, e.east, e.north)
+    if not np.isfinite([west, south, east, north]).all():
+        return "beyond the world"
+    return f"{west:.2f} to {east:.2f}, {south:.2f} to {north:.2f}"
 
 
 def _covers(raster: Raster, crs: str | None) -> str:
