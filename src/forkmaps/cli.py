@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forkmaps.errors import DiskFullError, ForkmapsError, PoolError, nearest
+from forkmaps.errors import DiskFullError, ForkmapsError, PoolError, counted, nearest
 from forkmaps.run.process import Stopped, logging_to, open_standard_streams, stop_on_signals
 
 if TYPE_CHECKING:
@@ -212,14 +212,13 @@ def _doctor(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     shared, plan = _prepare(options)
     raster, (rows, columns) = shared.raster, shared.raster.shape
-    print(
-        f"raster: {raster.source}, {len(raster.bands)} bands of {columns} x {rows} cells, {raster.crs.name}"
-    )
+    bands, maps = counted(len(raster.bands), "band"), counted(len(plan.maps), "map")
+    print(f"raster: {raster.source}, {bands} of {columns} x {rows} cells, {raster.crs.name}")
     for name, feature in shared.features.items():
         print(f"boundaries: {name}, {len(feature.levels[0].xy):,} vertices")
     print(f"projection: {shared.projection.described}")
     size = plan.style.size
-    print(f"{len(plan.maps)} maps of {size.width} x {size.height} pixels in {_shortest(plan.folder)}:")
+    print(f"{maps} of {size.width} x {size.height} pixels in {_shortest(plan.folder)}:")
     for one in plan.maps:
         print(f"  {one.path.relative_to(plan.folder)}")
     return DONE

@@ -76,6 +76,11 @@ def first_of(lines: Sequence[str], most: int) -> list[str]:
     return [*lines[:most], f"and {more} more"] if more > 0 else list(lines)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 map`, `2 maps`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
     """Return `"; did you mean X?"` for the known word nearest to `word`, or nothing."""
     found = difflib.get_close_matches(word.lower(), [k.lower() for k in known], n=1)

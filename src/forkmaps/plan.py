@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from forkmaps.errors import OutputError, RasterError, StyleError
+from forkmaps.errors import OutputError, RasterError, StyleError, counted
 from forkmaps.html import block, facts, link, table
 from forkmaps.job import Job, check_lines, template_fields
 from forkmaps.names import check_outputs, safe_name
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def _count(self) -> str:
-        return "1 map" if len(self.maps) == 1 else f"{len(self.maps)} maps"
+        return counted(len(self.maps), "map")
 
     def _repr_html_(self) -> str:
         several = len({(one.job.raster, one.job.band) for one in self.maps}) > 1

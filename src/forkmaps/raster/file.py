@@ -137,7 +137,8 @@ def _placed(dataset: Any, crs: str | None, path: str | Path) -> tuple[Affine | C
         raise RasterError(
             f"{path}: has no georeference (no transform from cells to coordinates); write one into the file, "
             "for instance with gdal_translate -a_ullr; of a NetCDF file with a longitude and a latitude for "
-            "each cell, name them in the variable's attribute coordinates"
+            "each cell, name them in the variable's attribute coordinates, and set their units "
+            "(degrees_east, degrees_north)"
         )
     return dataset.transform, _crs(dataset, crs, path)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forkmaps.errors import ProjectionError
+from forkmaps.errors import ProjectionError, counted
 from forkmaps.html import Markup
 from forkmaps.projection import MapProjection, Size, View, projection_from_text
 from forkmaps.raster.sampling import Plane
@@ -29,7 +29,7 @@ _SHOWN = 6
 def one_line(raster: Raster) -> str:
     """Return what a raster is: `name: 2 bands of 20 x 30 cells (rows x columns), WGS 84, 0.1 MB`."""
     rows, columns = raster.shape
-    bands = "1 band" if len(raster.bands) == 1 else f"{len(raster.bands)} bands"
+    bands = counted(len(raster.bands), "band")
     kind = "" if raster.is_rectilinear else " on a grid that is not rectilinear"
     name = f"{raster.name}: " if raster.name else ""
     cells = f"{rows} x {columns} cells (rows x columns){kind}"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from forkmaps.errors import OutputError
+from forkmaps.errors import OutputError, counted
 from forkmaps.html import block, error, facts, link, pictures, table
 from forkmaps.output import is_locked, write_whole
 
@@ -253,7 +253,7 @@ class Report:
             yield f"{self.state}; {self.left} maps were to draw, those drawn since are not counted here"
             return
         rate = self.maps / self.seconds if self.seconds else 0.0
-        done = f"{self.maps} maps in {self.seconds:.1f} s ({rate:.1f} per second)"
+        done = f"{counted(self.maps, 'map')} in {self.seconds:.1f} s ({rate:.1f} per second)"
         skipped = f"{self.skipped} unchanged, " if self.skipped else ""
         yield f"{done}, {skipped}{self.failed} failed; raster read {_times(self.raster_reads)}"
         if self.state != DONE:
@@ -297,8 +297,9 @@ def _memory(shared_mb: float, workers: Sequence[WorkerUse]) -> Iterator[str]:
     if private:
         least, most = f"{min(private):.0f}", f"{max(private):.0f}"
         each = least if least == most else f"{least} to {most}"
-        count = f"{len(workers)} worker{'s' if len(workers) > 1 else ''}"
-        yield f"memory: {shared_mb:.0f} MB of shared data, {count} with {each} MB of their own"
+        whose = "its own" if len(workers) == 1 else "their own"
+        count = counted(len(workers), "worker")
+        yield f"memory: {shared_mb:.0f} MB of shared data, {count} with {each} MB of {whose}"
 
 
 def _times(number: int) -> str:
