@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "output": {"errors"},
     "cache": {"errors", "output"},
     "memory": set(),
-    "raster": {"errors", "html", "memory", "regions", "projection", "cache"},
+    "raster": {"errors", "freezing", "html", "memory", "regions", "projection", "cache"},
     "features": {"errors", "layerfile", "regions", "projection", "cache"},
     "shared": {"errors", "html", "output", "regions", "projection", "cache", "raster", "features"},
     "style": {"errors", "projection", "raster"},

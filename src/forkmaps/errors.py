@@ -81,6 +81,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def function_name(function: object) -> str:
+    """Return what a function is called."""
+    return getattr(function, "__qualname__", None) or repr(function)
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
     """Return `"; did you mean X?"` for the known word nearest to `word`, or nothing."""
     found = difflib.get_close_matches(word.lower(), [k.lower() for k in known], n=1)

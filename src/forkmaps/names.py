@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from forkmaps.errors import OutputError
+from forkmaps.errors import OutputError, first_of
 
 MAX_VALUE_BYTES: Final = 120
 """Longest a field's value gets in a file name, in UTF-8; two of them and some text fit in MAX_NAME_BYTES."""
@@ -85,7 +85,7 @@ def check_outputs(folder: Path, names: Sequence[str], *, jobs: Sequence[str]) ->
         for each, MAX_LINES at most.
     """
     if faults := [*_bad_names(names, jobs)] or [*_clashes(names, jobs), *_links_outside(folder, names)]:
-        raise OutputError("\n".join(f"{folder}: {fault}" for fault in _first_of(faults)))
+        raise OutputError("\n".join(f"{folder}: {fault}" for fault in first_of(faults, MAX_LINES)))
     return tuple(folder / name for name in names)
 
 
@@ -133,9 +133,3 @@ def _links_outside(folder: Path, names: Iterable[str]) -> Iterator[str]:
     for inner in sorted({str(PurePosixPath(name).parent) for name in names}):
         if not (real := Path(os.path.realpath(folder / inner))).is_relative_to(root):
             yield f"{inner!r} is a link that leads out to {real}; remove it, or choose another folder"
-
-
-def _first_of(faults: Sequence[str]) -> Iterator[str]:
-    yield from faults[:MAX_LINES]
-    if (more := len(faults) - MAX_LINES) > 0:
-        yield f"and {more} more"

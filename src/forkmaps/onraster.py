@@ -76,7 +76,7 @@ def _told_crs(region: Region) -> str | None:
 
 def _sides(region: Region) -> str:
     e, crs = region.extent, region.crs
-    if crs is None or _told_crs(region) is not None:
+    if crs == _told_crs(region):
         return f"{e.west:g} to {e.east:g}, {e.south:g} to {e.north:g}"
     to_degrees = pyproj.Transformer.from_crs(crs, LONLAT, always_xy=True)
     west, south, east, north = to_degrees.transform_bounds(e.west, e.south, e.east, e.north)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from forkmaps.errors import OutputError, RasterError, StyleError, counted
 from forkmaps.html import block, facts, link, table
-from forkmaps.job import Job, check_lines, template_fields
+from forkmaps.job import Job, band_of, check_lines, template_fields
 from forkmaps.names import check_outputs, safe_name
 from forkmaps.onraster import check_regions
 from forkmaps.plotter import Plotter, plotter_of
@@ -185,7 +185,7 @@ def _one_file_for_all(file: str, rasters: Mapping[str, Raster]) -> str:
 
 
 def _label(shared: SharedData, job: Job) -> str:
-    band = shared.raster_named(job.raster).bands[job.band]
+    band = band_of(shared, job)
     raster = f'raster "{job.raster}", ' if job.raster else ""
     return f'region "{job.region.name}", {raster}band {band.number}'
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
-from forkmaps.errors import DrawingError
+from forkmaps.errors import DrawingError, function_name
 
 if TYPE_CHECKING:
     from forkmaps.raster import Band
@@ -44,7 +44,7 @@ class Plotter:
     @property
     def name(self) -> str:
         """What the function is called, for messages."""
-        return _name(self.function)
+        return function_name(self.function)
 
     def __call__(self, *arguments: Any, band: Band) -> Any:
         """Call the function."""
@@ -61,18 +61,19 @@ def plotter_of(function: Callable[..., Any]) -> Plotter:
     """
     if not callable(function):
         raise DrawingError(f"{function!r} can't draw, as it is not a function; {_WANTED}")
+    name = function_name(function)
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError) as error:
-        raise DrawingError(f"the parameters of {_name(function)} can't be found; {_WANTED}") from error
+        raise DrawingError(f"the parameters of {name} can't be found; {_WANTED}") from error
     takes_band = any(one.name == "band" and one.kind != Parameter.POSITIONAL_ONLY for one in parameters)
     others = [one for one in parameters if not (one.name == "band" and takes_band)]
     if [one.name for one in others] in (["ax"], ["axes"]):
-        raise DrawingError(f"{_name(function)}({others[0].name}) would be called with a region; {_WANTED}")
+        raise DrawingError(f"{name}({others[0].name}) would be called with a region; {_WANTED}")
     for number in (3, 1):
         if _takes(others, number):
             return Plotter(function, on_map=number == 3, takes_band=takes_band)
-    raise DrawingError(f"{_name(function)}{inspect.signature(function)} can't draw; {_WANTED}")
+    raise DrawingError(f"{name}{inspect.signature(function)} can't draw; {_WANTED}")
 
 
 def _takes(parameters: Sequence[Parameter], number: int) -> bool:
@@ -86,7 +87,3 @@ def _takes(parameters: Sequence[Parameter], number: int) -> bool:
     if any(one.kind is Parameter.KEYWORD_ONLY for one in needed):
         return False
     return positions == number or (takes_more and positions < number)
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__qualname__", None) or repr(function)

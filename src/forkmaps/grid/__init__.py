@@ -21,7 +21,7 @@ from typing import Any, Self
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from forkmaps.errors import DrawingError, first_of
+from forkmaps.errors import DrawingError, first_of, function_name
 from forkmaps.grid.items import Items
 from forkmaps.grid.livefigure import live_figure
 from forkmaps.grid.panels import Cell, PanelDrawer, PlotFunction, draw_panels
@@ -185,8 +185,8 @@ def _check_call(function: Any, option: str, wanted: str) -> None:
     try:
         signature.bind(*wanted.split(","))
     except TypeError as error:
-        name = getattr(function, "__qualname__", None) or repr(function)
-        raise DrawingError(f"{option}: {name}{signature} can't be called with {wanted}: {error}") from error
+        called = f"{function_name(function)}{signature}"
+        raise DrawingError(f"{option}: {called} can't be called with {wanted}: {error}") from error
 
 
 def _told(failed: Mapping[int, str], total: int, shape: _Shape) -> str:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from forkmaps.cache import array_digest
 from forkmaps.errors import RasterError
+from forkmaps.freezing import frozen_view
 from forkmaps.projection import MapProjection, View
 from forkmaps.raster.corners import Plane, centers_of, corners_of, edges_of
 from forkmaps.raster.coverage import covered
-from forkmaps.raster.levels import frozen
 from forkmaps.raster.mapped import MappedGrid
 from forkmaps.raster.quadmap import QuadMap
 from forkmaps.raster.sampling import CellMap, ExactPiece
@@ -43,8 +43,8 @@ class CurvilinearGrid:
     is_closed = False
 
     def __init__(self, x: Plane, y: Plane, corner_x: Plane, corner_y: Plane, turn: float | None) -> None:
-        self.center_x, self.center_y, self.turn = frozen(x), frozen(y), turn
-        self.corner_x, self.corner_y = frozen(corner_x), frozen(corner_y)
+        self.center_x, self.center_y, self.turn = frozen_view(x), frozen_view(y), turn
+        self.corner_x, self.corner_y = frozen_view(corner_x), frozen_view(corner_y)
         self._mapped: dict[str, MappedGrid] = {}
 
     @classmethod
@@ -176,4 +176,4 @@ def check_cells(x: Plane, y: Plane, source: str) -> None:
 
 
 def _frozen_grid(grid: MappedGrid) -> MappedGrid:
-    return MappedGrid.from_arrays({name: frozen(array) for name, array in grid.to_arrays().items()})
+    return MappedGrid.from_arrays({name: frozen_view(array) for name, array in grid.to_arrays().items()})

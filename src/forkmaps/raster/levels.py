@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forkmaps.cache import AnyCache
 from forkmaps.errors import RasterError
+from forkmaps.freezing import frozen_view
 from forkmaps.raster.pyramid import Bands, kept_pyramid
-
-_Number = TypeVar("_Number", bound=np.generic)
 
 Levels = tuple[Bands, ...]
 _NAME = "level."
@@ -27,7 +26,7 @@ def levels_of(
     """
     values, ends = _without_infinities(np.ascontiguousarray(values, dtype=np.float32))
     levels = kept_pyramid(values, cache) if averaged else (values,)
-    return tuple(map(frozen, levels)), ends
+    return tuple(map(frozen_view, levels)), ends
 
 
 def levels_to_stored(levels: Levels) -> dict[str, NDArray[Any]]:
@@ -38,19 +37,12 @@ def levels_to_stored(levels: Levels) -> dict[str, NDArray[Any]]:
 def levels_from_stored(arrays: Mapping[str, NDArray[Any]], bands: int) -> Levels:
     """Return the levels among arrays, not copied; RasterError where they are not such as a raster has."""
     count = sum(name.startswith(_NAME) for name in arrays)
-    levels = tuple(frozen(arrays[f"{_NAME}{number}"]) for number in range(count))
+    levels = tuple(frozen_view(arrays[f"{_NAME}{number}"]) for number in range(count))
     shapes = [level.shape for level in levels]
     plain = all(level.dtype == np.float32 and level.ndim == 3 for level in levels)
     if not levels or not plain or any(0 in shape or shape[0] != bands for shape in shapes):
         raise RasterError(f"needed are levels of (bands, rows, columns) float32, not {shapes}")
     return levels
-
-
-def frozen(array: NDArray[_Number]) -> NDArray[_Number]:
-    """Return a read-only view, which leaves the array itself as it is."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _without_infinities(values: Bands) -> tuple[Bands, tuple[float, float]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forkmaps.errors import RasterError
+from forkmaps.freezing import frozen_view
 from forkmaps.projection import MapProjection, View
 from forkmaps.raster.affinegrid import AffineGrid
 from forkmaps.raster.sampling import NOWHERE, CellMap
@@ -138,8 +139,7 @@ def _part(
         part = part[:, :, columns[0] : columns[-1] + 1]
     else:
         part = part[:, :, columns % once]
-    part.flags.writeable = False
-    return part
+    return frozen_view(part)
 
 
 def _centers(cells: Indices, level: int, number: int) -> NDArray[np.float64]:

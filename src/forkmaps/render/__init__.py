@@ -22,7 +22,7 @@ from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 
 from forkmaps.figures import VectorFormat, inches, vector_bytes
-from forkmaps.job import Job, check_lines, template_fields
+from forkmaps.job import Job, band_of, check_lines, template_fields
 from forkmaps.plotter import Plotter
 from forkmaps.projection import View, view_of
 from forkmaps.raster.sampling import Plane
@@ -144,8 +144,7 @@ class Renderer:
         return shown
 
     def _let_plot(self, plotter: Plotter, job: Job, axes: Any) -> None:
-        band = self.shared.raster_named(job.raster).bands[job.band]
-        plotter(axes, self.shared, job.region, band=band)
+        plotter(axes, self.shared, job.region, band=band_of(self.shared, job))
 
     def _values(self, view: View, job: Job) -> Plane:
         projection, interpolation = self.shared.projection, self.style.interpolation
@@ -167,8 +166,7 @@ class Renderer:
     def _label(self, job: Job) -> str:
         if self.style.label is not None:
             return self.style.label
-        raster = self.shared.raster_named(job.raster)
-        shown = raster.bands[job.band]
+        raster, shown = self.shared.raster_named(job.raster), band_of(self.shared, job)
         unit = shown.unit if self.style.unit is None else self.style.unit
         name = raster.name or shown.name
         return f"{name} ({unit})" if unit and name else name or unit

@@ -25,8 +25,10 @@ _RESERVE = 1 << 16
 """Bytes of a report whose run goes on."""
 
 KILLED = "stopped: killed, before it could tell why"
-REFUSED = "refused: "
 """The state of a report whose run has not ended and goes on no more."""
+
+REFUSED = "refused: "
+"""So begins the state of a report whose run ended before anything could be drawn; the reason follows."""
 
 DONE = "done"
 """The state of a report whose run came to its end."""

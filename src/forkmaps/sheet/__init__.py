@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from forkmaps.encode import Picture, encode_png, encode_webp
-from forkmaps.errors import DrawingError, OutputError, first_of
+from forkmaps.errors import DrawingError, OutputError, counted, first_of
 from forkmaps.html import block, image
 from forkmaps.html import table as html_table
 from forkmaps.output import make_folders, write_whole
@@ -70,10 +70,9 @@ class ContactSheet:
 
     @property
     def _title(self) -> str:
-        pages = "1 page" if len(self.pages) == 1 else f"{len(self.pages)} pages"
         sizes = dict.fromkeys(f"{page.shape[1]} x {page.shape[0]}" for page in self.pages)
         failed = f", {len(self.failures)} failed" if self.failures else ""
-        return f"ContactSheet of {pages}, {' and '.join(sizes)} pixels{failed}"
+        return f"ContactSheet of {counted(len(self.pages), 'page')}, {' and '.join(sizes)} pixels{failed}"
 
     def save(self, path: str | Path) -> tuple[Path, ...]:
         """Write the sheet to a PNG or WebP file; several pages to `name-1.png`, `name-2.png` and so on.
